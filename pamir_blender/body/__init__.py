@@ -1,0 +1,1 @@
+"""SMPL-format bodies: loading, skinning, and fitting to a photo."""

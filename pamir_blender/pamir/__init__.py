@@ -1,0 +1,1 @@
+"""The paper: encoders, decoders, voxelisation, the implicit field, its surface and its colours."""

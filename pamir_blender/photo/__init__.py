@@ -1,0 +1,1 @@
+"""A photo becomes a cropped person with a mask and landmarks."""

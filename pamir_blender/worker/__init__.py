@@ -1,0 +1,1 @@
+"""The border between Blender and the backend: requests, events, results."""
