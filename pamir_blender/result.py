@@ -1,0 +1,94 @@
+"""A reconstruction's folder: what is in it, and writing it whole or not at all.
+
+=============== =================================================================================
+result.json     provenance, options, timings, body parameters, camera, confidence, scores
+scene.npz       the arrays Blender builds its objects from (character frame, metres)
+texture.png     the clothed mesh's colours
+clothed.glb     rigged and textured, for other programs
+clothed.ply     the full-resolution surface with vertex colours
+body.obj        the posed body
+preview.png     the photo's crop beside the mesh from front, side and back
+=============== =================================================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import ResultError
+
+FORMAT = 1
+"""Version of the folder's layout."""
+
+JSON_NAME = "result.json"
+SCENE_NAME = "scene.npz"
+
+
+def write_json(folder: Path, content: dict[str, Any]) -> None:
+    """Write ``result.json``; numbers must be finite, as strict JSON asks."""
+    text = json.dumps({"format": FORMAT, **content}, indent=1, allow_nan=False, ensure_ascii=False)
+    (folder / JSON_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write ``scene.npz``; floats as float32, refusing anything that is not finite."""
+    stored = {}
+    for name, array in arrays.items():
+        value = np.asarray(array)
+        if value.dtype == object:
+            raise ResultError(f"scene array {name!r} is not numeric")
+        if np.issubdtype(value.dtype, np.floating):
+            value = value.astype(np.float32)
+            if not np.isfinite(value).all():
+                raise ResultError(f"scene array {name!r} holds numbers that are not finite")
+        stored[name] = value
+    # Uncompressed: it is read once, by Blender, while the artist waits.
+    np.savez(folder / SCENE_NAME, **stored)
+
+
+@contextlib.contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """A new folder that appears as ``out`` when the block ends well, and leaves nothing otherwise.
+
+    An earlier result at ``out`` is replaced only then. A folder that holds anything else is refused with
+    :class:`ResultError`, as is a place that cannot be written.
+    """
+    out = Path(os.path.abspath(out))
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / JSON_NAME).is_file())):
+        raise ResultError(f"{out} exists and is not an earlier result: choose an empty or a new folder")
+    partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise ResultError(f"cannot write to {out.parent}: {error.strerror}. Choose another folder") from error
+    try:
+        yield partial
+        _replace(partial, out)
+    except OSError as error:
+        raise ResultError(f"cannot write the result to {out}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _replace(partial: Path, out: Path) -> None:
+    """Put ``partial`` in ``out``'s place; the earlier result goes only after the new one stands."""
+    if not out.exists():
+        partial.rename(out)
+        return
+    earlier = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.earlier")
+    out.rename(earlier)
+    try:
+        partial.rename(out)
+    except OSError:
+        earlier.rename(out)
+        raise
+    shutil.rmtree(earlier, ignore_errors=True)
