@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -62,7 +61,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
     An earlier result at ``out`` is replaced only then. A folder that holds anything else is refused with
     :class:`ResultError`, as is a place that cannot be written.
     """
-    out = Path(os.path.abspath(out))
+    out = Path(out).absolute()
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / JSON_NAME).is_file())):
         raise ResultError(f"{out} exists and is not an earlier result: choose an empty or a new folder")
     partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")

@@ -65,7 +65,7 @@ def render_view(character: bpy.types.Object, angle: float, path: Path) -> None:
 
 
 def pixels_of(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """An image file scaled to fit ``size`` (width, height) on white: (height, width, 3) float, rows top down."""
+    """An image file scaled to fit ``size`` (width, height) on white: (height, width, 3), rows top down."""
     image = bpy.data.images.load(str(path), check_existing=False)
     scale = min(size[0] / image.size[0], size[1] / image.size[1])
     image.scale(max(1, round(image.size[0] * scale)), max(1, round(image.size[1] * scale)))
