@@ -1,0 +1,116 @@
+"""The protocol: every message there and back, and nothing else accepted."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from pamir_blender.errors import NoPersonError, RequestError
+from pamir_blender.worker import protocol
+
+ROOT = Path(os.sep).resolve()
+PHOTO, OUT = str(ROOT / "fotos" / "grün 人.png"), str(ROOT / "out")
+
+REQUESTS = [
+    protocol.Hello("me"),
+    protocol.CheckBackend("cpu"),
+    protocol.Reconstruct(PHOTO, OUT),
+    protocol.Reconstruct(PHOTO, OUT, mask=PHOTO, person=2, box=(1.0, 2, 3.5, 4), size="paper", texture=False),
+    protocol.Cancel("abc"),
+    protocol.Shutdown(),
+]
+EVENTS = [
+    protocol.Ready(12, "0.1.0", "3.11.7", {"torch": "2.13.0", "numpy": None}),
+    protocol.Heartbeat(),
+    protocol.Heartbeat("abc"),
+    protocol.Checked("abc", {"device": "cpu", "models": ["lite"]}),
+    protocol.Progress("abc", "field", 0.5, 0.25, "Asking the field"),
+    protocol.BodyReady("abc", OUT),
+    protocol.Done("abc", OUT),
+    protocol.Failed("abc", "photo", "Cannot read it.", "/log", "tail\nlines"),
+    protocol.Cancelled("abc"),
+    protocol.Rejected("because"),
+]
+
+
+def line(**record):
+    return json.dumps({"protocol": protocol.PROTOCOL, **record}).encode()
+
+
+@pytest.mark.parametrize("message", REQUESTS, ids=lambda m: type(m).__name__)
+def test_requests_survive_the_trip(message):
+    encoded = protocol.encode(message)
+    assert encoded.endswith(b"\n") and encoded.count(b"\n") == 1
+    assert protocol.decode_request(encoded) == message
+    with pytest.raises(RequestError):
+        protocol.decode_event(encoded)
+
+
+@pytest.mark.parametrize("message", EVENTS, ids=lambda m: type(m).__name__)
+def test_events_survive_the_trip(message):
+    assert protocol.decode_event(protocol.encode(message)) == message
+
+
+def test_a_file_name_that_is_no_unicode_survives():
+    name = str(ROOT / b"photo\xff\xfe.png".decode("utf-8", "surrogateescape"))
+    decoded = protocol.decode_request(protocol.encode(protocol.Reconstruct(name, OUT)))
+    assert decoded.photo == name
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (b"garbage", "JSON"),
+        (b"\xff\xfe\x00", "JSON"),
+        (b"[1, 2]", "object"),
+        (b"[" * 100_000, "JSON"),
+        (b'{"protocol": 1, "type": "Cancel", "job": NaN}', "JSON"),
+        (b'{"protocol": 99, "type": "Shutdown"}', "99"),
+        (b'{"type": "Shutdown"}', "None"),
+        (line(type="Regenerate"), "Regenerate"),
+        (line(type=["Shutdown"]), "Unknown"),
+        (line(type="Done", job="a", folder="/"), "Unknown"),
+        (line(type="Cancel"), "incomplete"),
+        (line(type="Cancel", job=7), "Cancel.job"),
+        (line(type="Cancel", job="../up"), "job id"),
+        (line(type="Cancel", job="a", more=1), "no field more"),
+        (line(type="Reconstruct", photo="relative.png", out=OUT, job="a"), "absolute"),
+        (line(type="Reconstruct", photo=PHOTO, out="", job="a"), "absolute"),
+        (line(type="Reconstruct", photo=PHOTO + "\0", out=OUT, job="a"), "zero byte"),
+        (line(type="Reconstruct", photo=PHOTO, out=OUT, resolution=10**9), "resolution"),
+        (line(type="Reconstruct", photo=PHOTO, out=OUT, resolution=True), "resolution"),
+        (line(type="Reconstruct", photo=PHOTO, out=OUT, size="huge"), "lite, paper"),
+        (line(type="Reconstruct", photo=PHOTO, out=OUT, device=[]), "auto, cpu, cuda"),
+        (line(type="Reconstruct", photo=PHOTO, out=OUT, box=[1, 2, 3]), "box"),
+        (line(type="Reconstruct", photo=PHOTO, out=OUT, box=[3, 2, 1, 4]), "box"),
+        (line(type="Reconstruct", photo=PHOTO, out=OUT, person=-1), "person"),
+        (line(type="Reconstruct", photo=PHOTO, out=OUT, seed=-1), "seed"),
+        (line(type="Cancel", job="a" * protocol.MAX_LINE), "bytes"),
+    ],
+)
+def test_other_lines_are_refused_with_the_reason(bad, says):
+    with pytest.raises(RequestError, match=says):
+        protocol.decode_request(bad)
+
+
+def test_a_refused_line_still_names_its_job():
+    assert protocol.job_of(line(type="Reconstruct", job="abc", photo=3)) == "abc"
+    for nameless in (b"garbage", b"[]", line(type="Hello"), line(job=3), line(job="../up")):
+        assert protocol.job_of(nameless) == ""
+
+
+def test_numbers_that_json_lacks_are_not_sent():
+    with pytest.raises(ValueError, match="JSON"):
+        protocol.encode(protocol.Progress("abc", "field", float("nan")))
+
+
+def test_a_failure_is_the_error_it_was():
+    error = protocol.Failed("abc", "no_person", "Nobody there.").error()
+    assert type(error) is NoPersonError and str(error) == "Nobody there."
+
+
+def test_job_ids_are_valid_and_differ():
+    first, second = protocol.CheckBackend().job, protocol.CheckBackend().job
+    assert first != second
+    protocol.Cancel(first)
