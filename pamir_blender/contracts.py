@@ -39,6 +39,8 @@ class Landmarks:
     ``image`` (33, 2) float32 crop pixels; ``depth`` (33,) float32 box units, relative to the hips' middle,
     positive to the viewer; ``world`` (33, 3) float32 metres about the hips' middle in the body frame's
     axes (x right in the image, y up, z to the viewer); ``visibility`` and ``presence`` (33,) in [0, 1].
+    ``spread`` (33,) float32 metres: how far several views of the person (other margins, mirrored) disagree
+    about ``world``; None if there was only one view.
     """
 
     image: np.ndarray
@@ -46,6 +48,7 @@ class Landmarks:
     world: np.ndarray
     visibility: np.ndarray
     presence: np.ndarray
+    spread: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""A photo becomes a cropped person with a mask and landmarks."""
+"""A photo to a cropped person with mask and landmarks. The door is :mod:`.frontend`."""
