@@ -1,0 +1,78 @@
+"""The geometry network: image, body volume and points to occupancy (PaMIR equation 2, section 4.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .config import GeometryConfig
+from .decoder import Decoder
+from .feature_sampling import project_points, sample_map
+from .image_encoder import ImageEncoder
+from .volume_encoder import VolumeEncoder
+
+FeatureMaps = Tensor | list[Tensor]
+
+
+def last_map(features: FeatureMaps) -> Tensor:
+    """The map that inference reads: the last one of a list."""
+    return features if isinstance(features, Tensor) else features[-1]
+
+
+class GeometryNetwork(nn.Module):
+    """Occupancy in [0, 1] at box points: 1 inside the clothed person, the surface at 0.5."""
+
+    def __init__(self, config: GeometryConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.image_encoder = ImageEncoder(config.image)
+        self.volume_encoder = VolumeEncoder(config.volume)
+        self.decoder = Decoder(config.point_channels, 1, config.decoder)
+
+    def encode_image(self, image: Tensor) -> list[Tensor]:
+        """(B, C, S, S) RGB(+mask) in [0, 1], white background, to one map (B, F, S', S') per stack."""
+        return self.image_encoder(image)
+
+    def encode_volume(self, volume: Tensor) -> list[Tensor]:
+        """V_O (B, Cv, R, R, R), axes z, y, x, to feature volumes; more than one only in training mode."""
+        return self.volume_encoder(volume)
+
+    def point_features(
+        self, image_features: FeatureMaps, volume_features: FeatureMaps, points: Tensor
+    ) -> Tensor:
+        """(B, N, 3) box points to (B, N, F + Fv) float32: the image at pi(p), the volume at p."""
+        pixel = sample_map(last_map(image_features), project_points(points, self.config.camera))
+        return torch.cat([pixel, sample_map(last_map(volume_features), points * 2.0)], dim=-1)
+
+    def decode(
+        self,
+        image_features: FeatureMaps,
+        volume_features: FeatureMaps,
+        points: Tensor,
+        *,
+        logits: bool = False,
+    ) -> Tensor:
+        """Occupancy (B, N) float32 at box points (B, N, 3); before the sigmoid with ``logits``."""
+        features = self.point_features(image_features, volume_features, points)
+        value = self.decoder(features).squeeze(-1).float()
+        return value if logits else torch.sigmoid(value)
+
+    def decode_stages(
+        self,
+        image_features: list[Tensor],
+        volume_features: list[Tensor],
+        points: Tensor,
+        *,
+        logits: bool = False,
+    ) -> list[Tensor]:
+        """Occupancy of every training stage: the last outputs of both encoders, paired from the end.
+
+        ``lite`` has one stage, ``paper`` three (in training mode). The last entry equals :meth:`decode`.
+        """
+        stages = min(len(image_features), len(volume_features))
+        pairs = zip(image_features[-stages:], volume_features[-stages:], strict=True)
+        return [self.decode(image, volume, points, logits=logits) for image, volume in pairs]
+
+    def forward(self, image: Tensor, volume: Tensor, points: Tensor) -> Tensor:
+        """Occupancy (B, N) from the image, V_O and points, in one go."""
+        return self.decode(self.encode_image(image), self.encode_volume(volume), points)
