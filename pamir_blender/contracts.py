@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .camera import CropWindow, Placement
+from .camera import CharacterFrame, CropWindow, Placement
 
 JOINT_NAMES: tuple[str, ...] = (
     "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle",
@@ -100,3 +100,41 @@ class Surface:
     vertices: np.ndarray
     faces: np.ndarray
     colors: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class PosedBody:
+    """A body's arrays, all that later stages need of the body model.
+
+    Rest space is SMPL's T-pose in metres; ``character = LBS(rest) + offset``.
+
+    ``body`` its parameters; ``frame`` the character frame; ``vertices`` (V, 3) float32 posed, box frame;
+    ``faces`` (F, 3) int32; ``template`` (V, 3), ``shapedirs`` (V, 3, 10) and ``pose_corrective`` (V, 3):
+    the rest vertices are ``template + shapedirs @ betas + pose_corrective``; ``joints_template`` (24, 3) and
+    ``joints_shapedirs`` (24, 3, 10) likewise; ``joints_rest`` (24, 3); ``transforms`` (24, 4, 4) rest to
+    posed, body frame; ``skinning_weights`` (V, 24), rows sum to 1; ``offset`` (3,) metres.
+    """
+
+    body: Body
+    frame: CharacterFrame
+    vertices: np.ndarray
+    faces: np.ndarray
+    template: np.ndarray
+    shapedirs: np.ndarray
+    pose_corrective: np.ndarray
+    joints_template: np.ndarray
+    joints_shapedirs: np.ndarray
+    joints_rest: np.ndarray
+    transforms: np.ndarray
+    skinning_weights: np.ndarray
+    offset: np.ndarray
+
+    def in_character(self) -> np.ndarray:
+        """Posed vertices (V, 3) in the character frame, metres."""
+        return self.frame.box_to_character(self.vertices).astype(np.float32)
+
+    def character_transforms(self) -> np.ndarray:
+        """(24, 4, 4) from rest space to the character frame."""
+        moved = self.transforms.copy()
+        moved[:, :3, 3] += self.offset
+        return moved
