@@ -105,7 +105,7 @@ class Lattice:
         self.values = np.zeros(self.size**3, np.float32)
         self._visited = np.zeros(self.size**3, bool)
         self._strides = np.array([self.size**2, self.size, 1])
-        self._corners = _CORNERS @ self._strides
+        self._corner_steps = _CORNERS @ self._strides
 
     def coordinates(self, index: np.ndarray) -> np.ndarray:
         """(N, 3) integer (z, y, x) with the ring's first layer at 0."""
@@ -127,7 +127,7 @@ class Lattice:
 
     def fill(self, index: np.ndarray, sampler: FieldSampler) -> None:
         """Evaluate those corners of ``index`` that are still unknown."""
-        index = np.unique(index[self.values[index] == 0])
+        index = _unique(index[self.values[index] == 0])
         coordinates = self.coordinates(index)
         beyond = ((coordinates == 0) | (coordinates == self.size - 1)).any(1)
         self.values[index[beyond]] = OUTSIDE
@@ -138,9 +138,9 @@ class Lattice:
         """Cells that hold surface, starting from ``cells`` and going wherever the surface goes."""
         found = []
         while len(cells):
-            cells = np.unique(cells[~self._visited[cells]])
+            cells = _unique(cells[~self._visited[cells]])
             self._visited[cells] = True
-            corners = cells[:, None] + self._corners
+            corners = cells[:, None] + self._corner_steps
             self.fill(corners.ravel(), sampler)
             inside = self.values[corners] > 0
             mixed = inside.any(1) & ~inside.all(1)
@@ -154,20 +154,22 @@ class Lattice:
             cells = np.concatenate(through)
         return np.concatenate(found) if found else np.empty(0, np.int64)
 
-    def refined(self) -> Lattice:
-        """The lattice of twice the cells, holding what is known here."""
+    def refine(self, cells: np.ndarray) -> tuple[Lattice, np.ndarray]:
+        """The lattice of twice the cells, with what is known at the corners of ``cells``; and the cells of it
+        that lie inside them."""
         fine = Lattice(2 * self.cells)
-        known = np.flatnonzero(self.values)
-        coordinates = self.coordinates(known)
+        corners = _unique((cells[:, None] + self._corner_steps).ravel())
+        coordinates = self.coordinates(corners)
         inner = ((coordinates > 0) & (coordinates < self.size - 1)).all(1)
-        fine.values[fine.index(2 * coordinates[inner] - 1)] = self.values[known[inner]]
-        return fine
+        fine.values[fine.index(2 * coordinates[inner] - 1)] = self.values[corners[inner]]
+        children = ((2 * self.coordinates(cells) - 1)[:, None] + _CORNERS).reshape(-1, 3)
+        return fine, fine.index(children[((children >= 0) & (children < fine.size - 1)).all(1)])
 
-    def children(self, cells: np.ndarray, fine: Lattice) -> np.ndarray:
-        """The cells of ``fine`` inside ``cells`` of this lattice."""
-        coordinates = (2 * self.coordinates(cells) - 1)[:, None] + _CORNERS
-        coordinates = coordinates.reshape(-1, 3)
-        return fine.index(coordinates[((coordinates >= 0) & (coordinates < fine.size - 1)).all(1)])
+
+def _unique(index: np.ndarray) -> np.ndarray:
+    """Sorted distinct values; for these sizes sorting beats NumPy's hash table."""
+    index = np.sort(index)
+    return index[np.concatenate([np.ones(min(len(index), 1), bool), index[1:] != index[:-1]])]
 
 
 def lattice_sizes(resolution: int, coarse: int) -> list[int]:
@@ -200,9 +202,8 @@ def sample_near_surface(
         sampler.points_expected = sampler.points_evaluated + max(1, 2 * len(cells) * growth)
         if hint is not None:
             cells = np.concatenate([cells, lattice.cells_of_points(hint)])
-        fine = lattice.refined()
-        cells = fine.follow(lattice.children(np.unique(cells), fine), sampler)
-        lattice = fine
+        lattice, children = lattice.refine(_unique(cells))
+        cells = lattice.follow(children, sampler)
     if not len(cells):
         raise SurfaceError(
             "the network found no person in the box; check the body's placement over the photo and try again"

@@ -29,42 +29,40 @@ def voxelise_semantic(vertices: Tensor, faces: Tensor, template: Tensor, resolut
     the direct sum over all vertices to 1e-3 and is differentiable in ``vertices``; the boundary is not.
     """
     inside = voxelise_occupancy(vertices, faces, resolution)
-    code = template_code(template.to(vertices))
+    code = template_code(template.to(vertices).float())
     carried = torch.cat([code, torch.ones_like(code[:, :1])], dim=1)
-    splat = torch.stack([_splat(item, carried, resolution) for item in vertices.float()])
+    grid = (vertices.float() + 0.5) * resolution - 0.5
     # Only the bodies' bounding box takes part: a tenth of the volume for a standing person.
-    box = _bounding_slices(vertices, resolution)
-    blurred = _blur(splat[box], SIGMA * resolution)
+    first = grid.detach().amin((0, 1)).floor().clamp(0, resolution - 1).long()
+    last = (grid.detach().amax((0, 1)).floor() + 2).clamp(1, resolution).long()
+    shape = (last - first).flip(0).tolist()
+    splat = torch.stack([_splat(item - first, carried, shape) for item in grid])
+    blurred = _blur(splat, SIGMA * resolution)
     # Weights fall to about 1e-6 of a vertex in the deepest voxels; they never reach the guard inside a body.
-    average = blurred[:, :3] / blurred[:, 3:].clamp(min=1e-20) * inside[box]
+    box = tuple(slice(a, b) for a, b in zip(first.tolist()[::-1], last.tolist()[::-1], strict=True))
+    average = blurred[:, :3] / blurred[:, 3:].clamp(min=1e-20) * inside[:, :, *box]
     volume = average.new_zeros(len(vertices), 3, resolution, resolution, resolution)
-    volume[box] = average
+    volume[:, :, *box] = average
     return volume
 
 
-def _bounding_slices(vertices: Tensor, resolution: int) -> tuple[slice, ...]:
-    """Index of the (B, C, z, y, x) voxels that hold all ``vertices`` and their trilinear neighbours."""
-    grid = (vertices.detach().reshape(-1, 3) + 0.5) * resolution - 0.5
-    first = grid.amin(0).floor().clamp(0, resolution - 1).long().tolist()
-    last = (grid.amax(0).floor() + 2).clamp(1, resolution).long().tolist()
-    return (slice(None), slice(None), *(slice(a, b) for a, b in zip(first[::-1], last[::-1], strict=True)))
+def _splat(grid: Tensor, carried: Tensor, shape: list[int]) -> Tensor:
+    """Spread ``carried`` (V, C) trilinearly over voxels (C, D, H, W) around ``grid`` (V, 3), x y z in voxels.
 
-
-def _splat(vertices: Tensor, carried: Tensor, resolution: int) -> Tensor:
-    """Spread ``carried`` (V, C) trilinearly over the grid: (C, R, R, R); what lies outside is left out."""
-    grid = (vertices + 0.5) * resolution - 0.5
+    What lies outside is left out.
+    """
     base = grid.detach().floor()
     share = grid - base
-    volume = carried.new_zeros(resolution**3, carried.shape[1])
-    for corner in range(8):
-        offset = torch.tensor([corner & 1, corner >> 1 & 1, corner >> 2], device=grid.device)
-        weight = torch.where(offset.bool(), share, 1 - share).prod(1)
-        voxel = base.long() + offset
-        valid = ((voxel >= 0) & (voxel < resolution)).all(1)
-        voxel = voxel.clamp(0, resolution - 1)
-        index = (voxel[:, 2] * resolution + voxel[:, 1]) * resolution + voxel[:, 0]
-        volume = volume.index_add(0, index, carried * (weight * valid)[:, None])
-    return volume.t().reshape(-1, resolution, resolution, resolution)
+    corner = torch.tensor([[i & 1, i >> 1 & 1, i >> 2] for i in range(8)], device=grid.device)
+    weight = torch.where(corner[:, None] == 1, share, 1 - share).prod(2)
+    voxel = base.long() + corner[:, None]
+    limit = torch.tensor(shape[::-1], device=grid.device)
+    weight = weight * ((voxel >= 0) & (voxel < limit)).all(2)
+    voxel = voxel.clamp(min=torch.zeros_like(limit), max=limit - 1)
+    index = (voxel[..., 2] * shape[1] + voxel[..., 1]) * shape[2] + voxel[..., 0]
+    volume = carried.new_zeros(shape[0] * shape[1] * shape[2], carried.shape[1])
+    volume = volume.index_add(0, index.reshape(-1), (weight[..., None] * carried).flatten(0, 1))
+    return volume.t().reshape(-1, *shape)
 
 
 def _blur(volume: Tensor, sigma: float) -> Tensor:

@@ -33,8 +33,11 @@ def voxelise_occupancy(vertices: Tensor, faces: Tensor, resolution: int = 128) -
         index = ((item * (resolution + 1) + layer) * resolution + row) * resolution + column
         crossings = torch.zeros(batch * (resolution + 1) * resolution**2, device=grid.device)
         crossings.index_add_(0, index, -facing)
-        crossings = crossings.view(batch, 1, resolution + 1, resolution, resolution)[:, :, :resolution]
-        return (crossings.cumsum(2) > 0.5).float()
+        winding = crossings.view(batch, 1, resolution + 1, resolution, resolution)[:, :, :resolution]
+        # Layer by layer: torch's cumsum along an outer axis takes ten times as long on a CPU.
+        for upper in range(1, resolution):
+            winding[:, :, upper] += winding[:, :, upper - 1]
+        return (winding > 0.5).float()
 
 
 def _columns_hit(corners: Tensor, resolution: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
