@@ -1,0 +1,183 @@
+"""The "PaMIR" tab in the 3D view's sidebar: a photo, one big button, and what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from ..contracts import LIMBS
+from ..errors import PamirError
+from . import active, previews
+from .jobs import runner
+from .operators.view import PARTS
+from .panels_text import wrapped
+from .preferences import PACKAGE, settings
+from .scene.collection import DOUBTFUL, doubtful_limbs, limb_label, recall
+
+
+class _Sidebar:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "PaMIR"
+
+
+class PAMIR_PT_photo(_Sidebar, bpy.types.Panel):
+    """The photo and the big button."""
+
+    bl_idname = "PAMIR_PT_photo"
+    bl_label = "Photo to Character"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw from top to bottom in the order of use."""
+        layout = self.layout
+        self._draw_photo(layout, context)
+        layout.separator(factor=0.5)
+        if runner.busy:
+            self._draw_progress(layout, context)
+        else:
+            self._draw_button(layout, context)
+        self._draw_error(layout, context)
+
+    def _draw_photo(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        path = context.scene.pamir.photo_path
+        if not path:
+            column = layout.column(align=True)
+            column.scale_y = 1.5
+            column.operator("pamir.choose_photo", text="Choose Photo", icon="IMAGE_DATA")
+            wrapped(layout, context, "One whole person, head to feet.", icon="NONE", faint=True)
+            return
+        box = layout.box()
+        icon = previews.photo_icon(path)
+        if icon:
+            box.template_icon(icon_value=icon, scale=8.0)
+        row = box.row(align=True)
+        if icon:
+            row.label(text=Path(path).name)
+        else:
+            row.alert = True
+            row.label(text=f"Not found: {Path(path).name}", icon="ERROR")
+        row.operator("pamir.choose_photo", text="", icon="FILEBROWSER")
+        row.operator("pamir.clear_photo", text="", icon="X")
+
+    def _draw_button(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        row = layout.row()
+        row.scale_y = 1.8
+        row.operator("pamir.reconstruct", icon="OUTLINER_OB_ARMATURE")
+        if not settings().worker_python:
+            wrapped(layout, context, "The Python that runs PaMIR is not set yet.", icon="INFO")
+            if PACKAGE in context.preferences.addons:
+                layout.operator(
+                    "preferences.addon_show", text="Open Preferences", icon="PREFERENCES"
+                ).module = PACKAGE
+
+    def _draw_progress(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        state = context.window_manager.pamir
+        column = layout.column(align=True)
+        row = column.row()
+        row.scale_y = 1.4
+        text = f"{state.message or 'Working'}  {state.progress:.0%}"
+        row.progress(factor=state.progress, type="BAR", text=text)
+        row = column.row()
+        row.scale_y = 1.2
+        row.operator("pamir.cancel", text="Cancel (Esc)", icon="CANCEL")
+
+    def _draw_error(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        state = context.window_manager.pamir
+        if not state.error:
+            return
+        box = layout.box()
+        box.alert = True
+        wrapped(box, context, state.error, icon="ERROR")
+        if state.log:
+            operator = box.operator("wm.path_open", text="Open Log", icon="TEXT")
+            operator.filepath = state.log
+
+
+class PAMIR_PT_options(_Sidebar, bpy.types.Panel):
+    """What most photos need no change of."""
+
+    bl_idname = "PAMIR_PT_options"
+    bl_parent_id = "PAMIR_PT_photo"
+    bl_label = "Options"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the options of the scene."""
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.enabled = not runner.busy
+        options = context.scene.pamir
+        row = layout.row()
+        row.prop(options, "resolution", expand=True)
+        layout.prop(options, "use_texture")
+        layout.separator()
+        layout.prop(options, "mask_path", placeholder="Automatic")
+        layout.prop(options, "person", text="Person" if options.person else "Person (automatic)")
+        layout.separator()
+        layout.prop(options, "seed")
+
+
+class PAMIR_PT_character(_Sidebar, bpy.types.Panel):
+    """The selected character: how far to trust it, what to show, where it can go."""
+
+    bl_idname = "PAMIR_PT_character"
+    bl_label = "Character"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the active character, or how to get one."""
+        layout = self.layout
+        collection = active.active_collection(context)
+        if collection is None:
+            wrapped(layout, context, "Select a PaMIR character.", icon="NONE", faint=True)
+        else:
+            layout.label(text=collection.name, icon="OUTLINER_COLLECTION")
+            self._draw_parts(layout, context)
+            self._draw_trust(layout, context, collection)
+            layout.operator("pamir.view_photo", icon="CAMERA_DATA")
+            layout.operator("pamir.export_glb", text="Export GLB...", icon="EXPORT")
+        row = layout.row(align=True)
+        row.operator("pamir.import_result", text="Import Result...", icon="IMPORT")
+        row.operator("pamir.open_result_folder", text="", icon="FILE_FOLDER")
+
+    def _draw_parts(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        row = layout.row(align=True)
+        for part, label, _, icon, _ in PARTS:
+            obj = active.active_part(context, part)
+            cell = row.row(align=True)
+            cell.enabled = obj is not None
+            shown = obj is not None and not obj.hide_get()
+            cell.operator("pamir.toggle_part", text=label, icon=icon, depress=shown).part = part
+
+    def _draw_trust(
+        self, layout: bpy.types.UILayout, context: bpy.types.Context, collection: bpy.types.Collection
+    ) -> None:
+        try:
+            info = recall(collection)
+        except PamirError as error:
+            wrapped(layout, context, str(error), icon="ERROR")
+            return
+        for warning in info.warnings:
+            wrapped(layout, context, warning, icon="ERROR")
+        doubtful = doubtful_limbs(info.confidence)
+        if doubtful:
+            names = ", ".join(doubtful).lower()
+            wrapped(layout, context, f"Doubtful pose: {names}. Check it from the side.", icon="ERROR")
+        if not info.confidence:
+            return
+        header, body = layout.panel("pamir_confidence", default_closed=not doubtful)
+        header.label(text="Pose Confidence")
+        if body is None:
+            return
+        column = body.column(align=True)
+        for limb in (limb for limb in LIMBS if limb in info.confidence):
+            value = info.confidence[limb]
+            row = column.row()
+            row.alert = value < DOUBTFUL
+            row.progress(factor=value, type="BAR", text=f"{limb_label(limb)}  {value:.0%}")
+        if info.silhouette_iou is not None:
+            body.label(text=f"Outline matches the photo: {info.silhouette_iou:.0%}")
+
+
+CLASSES = (PAMIR_PT_photo, PAMIR_PT_options, PAMIR_PT_character)

@@ -1,0 +1,160 @@
+"""What is set once per computer: the worker's Python, the device, models and folders."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from ..paths import package_root
+
+PACKAGE = __package__.rpartition(".")[0]
+"""The add-on's name to Blender: ``bl_ext.REPOSITORY.pamir_blender``, or plain ``pamir_blender`` elsewhere."""
+
+DEVICES = (
+    ("auto", "Automatic", "The graphics card if PyTorch can use it, the processor otherwise"),
+    ("cpu", "Processor", "Always the processor"),
+    ("cuda", "NVIDIA GPU", "The graphics card; an error if PyTorch cannot use it"),
+)
+SIZES = (
+    ("lite", "Lite", "The networks that come with the add-on; seconds on a laptop"),
+    ("paper", "Paper", "The published paper's full-size networks; needs your own weights folder"),
+)
+
+
+class PAMIR_AP_preferences(bpy.types.AddonPreferences):
+    """The add-on's preferences page."""
+
+    bl_idname = PACKAGE
+
+    worker_python: bpy.props.StringProperty(
+        name="Worker's Python",
+        description="The Python that has PyTorch and the rest of the backend installed",
+        subtype="FILE_PATH",
+    )
+    device: bpy.props.EnumProperty(name="Device", description="Where the networks run", items=DEVICES)
+    size: bpy.props.EnumProperty(name="Networks", description="Which networks to use", items=SIZES)
+    body_model: bpy.props.StringProperty(
+        name="Body Model",
+        description="Your own licensed SMPL file (.npz or .pkl). Empty: the open body of the add-on",
+        subtype="FILE_PATH",
+    )
+    weights_folder: bpy.props.StringProperty(
+        name="Weights Folder",
+        description="A folder with network weights of your own. Empty: those that come with the add-on",
+        subtype="DIR_PATH",
+    )
+    results_folder: bpy.props.StringProperty(
+        name="Results Folder",
+        description="Where results are kept. Empty: the add-on's own folder in Blender's user files",
+        subtype="DIR_PATH",
+    )
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw the page and what the last backend check found."""
+        from .panels_backend import draw_findings
+
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        column = layout.column()
+        default = default_worker_python()
+        column.prop(self, "worker_python", placeholder=default or "Not found: choose a Python")
+        column.prop(self, "device")
+        column.separator()
+        column.prop(self, "size")
+        column.prop(self, "weights_folder", placeholder="Comes with the add-on")
+        column.prop(self, "body_model", placeholder="Open body, comes with the add-on")
+        column.separator()
+        column.prop(self, "results_folder", placeholder=str(default_results_folder()))
+        column.separator()
+        row = column.row()
+        row.scale_y = 1.3
+        row.operator("pamir.check_backend", icon="CHECKMARK")
+        draw_findings(layout, context)
+
+
+@dataclass
+class Defaults:
+    """The same settings where Blender keeps none: the package registered by a script, not as an add-on."""
+
+    worker_python: str = ""
+    device: str = "auto"
+    size: str = "lite"
+    body_model: str = ""
+    weights_folder: str = ""
+    results_folder: str = ""
+
+
+_defaults = Defaults()
+
+
+def get_preferences() -> PAMIR_AP_preferences | Defaults:
+    """The add-on's preferences, or one shared :class:`Defaults` when the package is no add-on here."""
+    addon = bpy.context.preferences.addons.get(PACKAGE)
+    if addon is not None and addon.preferences is not None:
+        return addon.preferences
+    return _defaults
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The preferences with every empty field filled in and every path absolute."""
+
+    worker_python: str
+    device: str
+    size: str
+    body_model: str | None
+    weights_folder: str | None
+    results_folder: Path
+    log_folder: Path
+
+
+def settings() -> Settings:
+    """The present :class:`Settings`; ``worker_python`` is empty when none is set or found."""
+    preferences = get_preferences()
+    return Settings(
+        worker_python=_absolute(preferences.worker_python) or default_worker_python(),
+        device=preferences.device,
+        size=preferences.size,
+        body_model=_absolute(preferences.body_model) or None,
+        weights_folder=_absolute(preferences.weights_folder) or None,
+        results_folder=Path(_absolute(preferences.results_folder) or default_results_folder()),
+        log_folder=user_folder() / "logs",
+    )
+
+
+def default_worker_python() -> str:
+    """The backend environment of a source tree or of the add-on's own folder, or an empty string."""
+    inside = Path("Scripts", "python.exe") if sys.platform == "win32" else Path("bin", "python")
+    places = (package_root() / ".venvs" / "backend", user_folder() / "backend")
+    return next((str(place / inside) for place in places if (place / inside).is_file()), "")
+
+
+def default_results_folder() -> Path:
+    """The add-on's own folder for results; it survives upgrades of the add-on."""
+    return user_folder() / "results"
+
+
+def user_folder() -> Path:
+    """Where the add-on may write; not created here."""
+    if PACKAGE.startswith("bl_ext."):
+        return Path(bpy.utils.extension_path_user(PACKAGE))
+    return Path(bpy.utils.user_resource("DATAFILES", path=PACKAGE))
+
+
+def _absolute(path: str) -> str:
+    # Not Path.resolve(): it would follow a virtual environment's link out to the Python it was made from.
+    return str(Path(bpy.path.abspath(path)).absolute()) if path else ""
+
+
+def register() -> None:
+    """Register the preferences page."""
+    bpy.utils.register_class(PAMIR_AP_preferences)
+
+
+def unregister() -> None:
+    """Remove the preferences page."""
+    bpy.utils.unregister_class(PAMIR_AP_preferences)

@@ -1,0 +1,95 @@
+"""The main job: a photo goes out, a body comes back early, the clothed character at the end."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from pathlib import Path
+
+import bpy
+
+from ..errors import RequestError, ResultError
+from ..worker import protocol
+from .jobs import Job
+from .preferences import Settings
+from .scene import ownership
+from .scene.import_result import import_character, import_early_body, select_character
+from .scene.read_result import read_early_body, read_result
+
+
+class ReconstructionJob(Job):
+    """Reconstructs the photo of ``scene`` into a new character in it."""
+
+    def __init__(self, scene: bpy.types.Scene, settings: Settings) -> None:
+        super().__init__(build_request(scene.pamir, settings))
+        self.character = self.request.job
+        """The id that marks everything this job puts into Blender."""
+        self._scene = scene.session_uid
+        self.warnings: tuple[str, ...] = ()
+
+    def on_event(self, event: protocol.Event) -> None:
+        """Import the early body, then the whole result."""
+        if isinstance(event, protocol.BodyReady):
+            import_early_body(read_early_body(Path(event.folder)), self._find_scene(), self.character)
+        elif isinstance(event, protocol.Done):
+            result = read_result(Path(event.folder))
+            import_character(result, self._find_scene(), self.character)
+            select_character(self.character, bpy.context)
+            self.warnings = result.info.warnings
+
+    def roll_back(self) -> None:
+        """Remove the half-imported character and what a killed worker left on disk."""
+        ownership.remove_character(self.character)
+        out = Path(self.request.out)
+        for partial in out.parent.glob(f".{out.name}.*.partial"):
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def _find_scene(self) -> bpy.types.Scene:
+        """The scene it was started from, unless that was deleted meanwhile."""
+        scenes = (scene for scene in bpy.data.scenes if scene.session_uid == self._scene)
+        return next(scenes, bpy.context.scene)
+
+
+def build_request(options: bpy.types.PropertyGroup, settings: Settings) -> protocol.Reconstruct:
+    """The request for a scene's options. Raises :class:`RequestError` for files that are not there."""
+    photo = _existing_file(options.photo_path, "photo")
+    if photo is None:
+        raise RequestError("No photo is chosen. Choose a photo of one whole person first.")
+    job = protocol.new_job()
+    return protocol.Reconstruct(
+        photo=photo,
+        out=str(_new_folder(settings.results_folder, photo, job)),
+        mask=_existing_file(options.mask_path, "mask"),
+        person=options.person or None,
+        resolution=int(options.resolution),
+        device=settings.device,
+        size=settings.size,
+        body_model=settings.body_model,
+        weights=settings.weights_folder,
+        seed=options.seed,
+        texture=options.use_texture,
+        job=job,
+    )
+
+
+def _existing_file(path: str, what: str) -> str | None:
+    if not path:
+        return None
+    absolute = Path(bpy.path.abspath(path)).absolute()
+    if not absolute.is_file():
+        raise RequestError(f"The {what} {absolute} does not exist. Choose another one.")
+    return str(absolute)
+
+
+def _new_folder(results: Path, photo: str, job: str) -> Path:
+    """A folder that does not exist yet, named so that a person finds it again; its parent is made."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResultError(
+            f"The results folder {results} cannot be made ({error.strerror}). "
+            "Choose another in the preferences."
+        ) from error
+    stem = re.sub(r"[^\w-]+", "_", Path(photo).stem)[:48].strip("_") or "photo"
+    return results / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}-{job[:6]}"

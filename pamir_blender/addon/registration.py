@@ -1,0 +1,30 @@
+"""What Blender is told about, in order, and taken back in reverse."""
+
+from __future__ import annotations
+
+from . import command, handlers, panels, preferences, previews, properties
+from .jobs import runner
+from .operators import CLASSES as OPERATORS
+
+_MODULES = (preferences, properties, previews, handlers, command)
+
+
+def register() -> None:
+    """Register every class, property, handler and the command with Blender."""
+    import bpy
+
+    for module in _MODULES:
+        module.register()
+    for cls in (*OPERATORS, *panels.CLASSES):
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Stop a running job, close the worker and take everything back out of Blender."""
+    import bpy
+
+    runner.shutdown()
+    for cls in reversed((*OPERATORS, *panels.CLASSES)):
+        bpy.utils.unregister_class(cls)
+    for module in reversed(_MODULES):
+        module.unregister()

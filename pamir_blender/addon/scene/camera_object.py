@@ -1,0 +1,76 @@
+"""The camera that sees the character exactly as the photo does, with the photo as its background.
+
+The artist's render settings are left alone. An orthographic camera matches the photo in a render of any
+other shape too, if it is fitted to the side that limits the photo in the frame; :func:`fit_to_frame` picks
+that side for the present settings, and :func:`frame_photo` gives the scene the photo's own resolution when
+the artist asks for it.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import bpy
+
+from .ownership import claim
+from .read_result import CameraData
+
+RESOLUTION = "pamir_photo_resolution"
+SCALE = "pamir_photo_ortho_scale"
+NEAR, FAR = 0.01, 1000.0
+
+
+def create_camera(
+    name: str, camera: CameraData, photo: str, render: bpy.types.RenderSettings, owner: str
+) -> bpy.types.Object:
+    """A new camera object, in no collection yet. A photo that is no longer there is left out."""
+    data = claim(bpy.data.cameras.new(name), owner)
+    data.type = "ORTHO"
+    data.clip_start, data.clip_end = NEAR, FAR
+    data[RESOLUTION] = list(camera.resolution)
+    data[SCALE] = camera.ortho_scale
+    fit_to_frame(data, render)
+    _show_photo(data, photo, owner)
+    obj = claim(bpy.data.objects.new(name, data), owner, "camera")
+    obj.location = camera.location
+    obj.rotation_euler = (math.pi / 2, 0.0, 0.0)
+    return obj
+
+
+def fit_to_frame(data: bpy.types.Camera, render: bpy.types.RenderSettings) -> None:
+    """Fit the photo inside a frame of ``render``'s shape, touching its top and bottom or its sides."""
+    width, height = data[RESOLUTION]
+    frame = (render.resolution_x * render.pixel_aspect_x) / (render.resolution_y * render.pixel_aspect_y)
+    metres_per_pixel = data[SCALE] / max(width, height)
+    upright = frame >= width / height
+    data.sensor_fit = "VERTICAL" if upright else "HORIZONTAL"
+    data.ortho_scale = metres_per_pixel * (height if upright else width)
+
+
+def frame_photo(scene: bpy.types.Scene, camera: bpy.types.Object) -> None:
+    """Make ``camera`` the scene's camera and render at the photo's own resolution."""
+    width, height = camera.data[RESOLUTION]
+    scene.camera = camera
+    scene.render.resolution_x, scene.render.resolution_y = width, height
+    scene.render.pixel_aspect_x = scene.render.pixel_aspect_y = 1.0
+    fit_to_frame(camera.data, scene.render)
+
+
+def _show_photo(data: bpy.types.Camera, photo: str, owner: str) -> None:
+    if not photo or not Path(photo).is_file():
+        return
+    known = {image.name_full for image in bpy.data.images}
+    try:
+        image = bpy.data.images.load(photo, check_existing=True)
+    except RuntimeError:
+        # The photo opens in the backend but not in Blender (HEIC, for one): the camera still matches.
+        return
+    if image.name_full not in known:
+        claim(image, owner)
+    background = data.background_images.new()
+    background.image = image
+    background.alpha = 1.0
+    background.display_depth = "BACK"
+    background.frame_method = "FIT"
+    data.show_background_images = True

@@ -1,0 +1,237 @@
+"""Reading a result folder, checked before Blender sees a single number of it.
+
+A result folder may come from a stranger: sizes are bounded before memory is taken, nothing is
+unpickled, and every array's shape, type and range are checked. Frames are those of
+:mod:`pamir_blender.camera`; arrays called *rest* are in SMPL's own T-pose frame, and
+``character = skinned(rest) + body_offset``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ...contracts import LIMBS
+from ...errors import ResultError
+from .arrays import MAX_FACES, MAX_VERTICES, Arrays
+
+JOINTS = 24
+MAX_BETA = 10.0
+"""Blender's shape keys hold values in [-10, 10]."""
+MAX_JSON_BYTES = 4_000_000
+
+
+@dataclass(frozen=True)
+class SkinWeights:
+    """At most four joints per vertex: ``joints`` (N, 4) in 0..23, ``values`` (N, 4), rows add up to 1."""
+
+    joints: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class BodyData:
+    """The SMPL body of a result, in metres, SMPL's rest frame.
+
+    ``template`` (V, 3); ``shapedirs`` (V, 3, 10); ``pose_corrective`` (V, 3), the posedirs' term of this
+    pose; ``faces`` (F, 3); ``joints_rest`` (24, 3) of the shaped body; ``betas`` (10,);
+    ``pose`` (24, 3) axis-angle; ``offset`` (3,) with ``character = skinned + offset``.
+    """
+
+    template: np.ndarray
+    shapedirs: np.ndarray
+    pose_corrective: np.ndarray
+    faces: np.ndarray
+    skin: SkinWeights
+    joints_rest: np.ndarray
+    betas: np.ndarray
+    pose: np.ndarray
+    offset: np.ndarray
+
+    def shaped_template(self) -> np.ndarray:
+        """(V, 3) metres: the T-pose body of these betas, without the pose corrective (SMPL's T + B_S)."""
+        return self.template + self.shapedirs @ self.betas
+
+
+@dataclass(frozen=True)
+class ClothedData:
+    """The clothed surface: ``vertices_rest`` (W, 3) metres in SMPL's rest frame, ``faces`` (G, 3).
+
+    ``corner_uv`` (G, 3, 2) with v up, or None; ``texture`` the colour image's file, or None.
+    """
+
+    vertices_rest: np.ndarray
+    faces: np.ndarray
+    skin: SkinWeights
+    corner_uv: np.ndarray | None
+    texture: Path | None
+
+
+@dataclass(frozen=True)
+class CameraData:
+    """The matched orthographic camera: see :class:`pamir_blender.camera.BlenderCamera`."""
+
+    location: tuple[float, float, float]
+    ortho_scale: float
+    resolution: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class ResultInfo:
+    """What result.json says about how the character came about. ``confidence`` is in [0, 1] per limb."""
+
+    folder: Path
+    version: str = ""
+    photo: str = ""
+    photo_digest: str = ""
+    body_model: str = ""
+    weights: dict[str, str] = field(default_factory=dict)
+    confidence: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    silhouette_iou: float | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A whole result folder."""
+
+    body: BodyData
+    clothed: ClothedData
+    camera: CameraData
+    info: ResultInfo
+
+
+@dataclass(frozen=True)
+class EarlyBody:
+    """What is known of a character while its clothes are still being found."""
+
+    body: BodyData
+    camera: CameraData
+    info: ResultInfo
+
+
+def read_result(folder: Path) -> Result:
+    """Read and check ``result.json`` and ``scene.npz`` of a finished result folder.
+
+    Raises :class:`ResultError` naming the file and what is wrong with it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ResultError(f"The result folder {folder} does not exist. Reconstruct the photo again.")
+    info = read_info(folder)
+    arrays = Arrays(folder / "scene.npz")
+    return Result(_body(arrays), _clothed(arrays, folder), _camera(arrays), info)
+
+
+def read_early_body(folder: Path) -> EarlyBody:
+    """Read and check the folder a running job shows its body in: as :func:`read_result`, without clothes."""
+    arrays = Arrays(folder / "scene.npz")
+    return EarlyBody(_body(arrays), _camera(arrays), read_info(folder))
+
+
+def read_info(folder: Path) -> ResultInfo:
+    """Read and check ``result.json``."""
+    path = folder / "result.json"
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise ResultError(f"{path} is too large to be a result of this add-on.")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ResultError(f"{folder} holds no result.json: it is not a finished result folder.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ResultError(f"{path} cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise ResultError(f"{path} is not a result of this add-on.")
+    if data.get("format") != 1:
+        raise ResultError(
+            f"{path} has format {data.get('format')!r}, this add-on reads format 1. "
+            "Reconstruct the photo again, or update the add-on."
+        )
+    photo, body = _dict(data, "photo"), _dict(data, "body")
+    iou = data.get("silhouette_iou")
+    return ResultInfo(
+        folder=folder,
+        version=_text(data.get("version")),
+        photo=_text(photo.get("path")),
+        photo_digest=_text(photo.get("digest")),
+        body_model=_text(body.get("model")),
+        weights={k: v for k, v in _dict(data, "weights").items() if isinstance(v, str)},
+        confidence=_confidence(_dict(body, "confidence")),
+        warnings=_warnings(photo.get("warnings"), data.get("warnings")),
+        silhouette_iou=float(iou) if _is_number(iou) else None,
+    )
+
+
+def _warnings(*lists: object) -> tuple[str, ...]:
+    sentences = [_text(w) for found in lists if isinstance(found, list) for w in found[:50]]
+    return tuple(dict.fromkeys(s for s in sentences if s))
+
+
+def _confidence(data: dict) -> dict[str, float]:
+    return {limb: min(max(float(data[limb]), 0.0), 1.0) for limb in LIMBS if _is_number(data.get(limb))}
+
+
+def _dict(data: dict, key: str) -> dict:
+    value = data.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value[:4000] if isinstance(value, str) else ""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _skin(arrays: Arrays, prefix: str, count: int) -> SkinWeights:
+    joints = arrays.indices(f"{prefix}_weights_indices", (count, 4), JOINTS, MAX_VERTICES)
+    values = arrays.floats(f"{prefix}_weights", (count, 4), bound=1.001)
+    if values.min() < -1e-6 or np.abs(values.sum(axis=1) - 1).max() > 1e-2:
+        raise arrays.error(f"holds skin weights in {prefix}_weights that do not add up to 1")
+    return SkinWeights(joints, np.maximum(values, 0.0))
+
+
+def _body(arrays: Arrays) -> BodyData:
+    template = arrays.floats("body_template", (None, 3))
+    count = len(template)
+    return BodyData(
+        template=template,
+        shapedirs=arrays.floats("body_shapedirs", (count, 3, 10)),
+        pose_corrective=arrays.floats("body_pose_corrective", (count, 3)),
+        faces=arrays.indices("body_faces", (None, 3), count, MAX_FACES),
+        skin=_skin(arrays, "body", count),
+        joints_rest=arrays.floats("joints_rest", (JOINTS, 3)),
+        betas=arrays.floats("betas", (10,), bound=MAX_BETA),
+        pose=arrays.floats("pose", (JOINTS, 3)),
+        offset=arrays.floats("body_offset", (3,)),
+    )
+
+
+def _clothed(arrays: Arrays, folder: Path) -> ClothedData:
+    vertices = arrays.floats("clothed_vertices_rest", (None, 3))
+    count = len(vertices)
+    faces = arrays.indices("clothed_faces", (None, 3), count, MAX_FACES)
+    texture = folder / "texture.png"
+    has_uv = "clothed_corner_uv" in arrays
+    return ClothedData(
+        vertices_rest=vertices,
+        faces=faces,
+        skin=_skin(arrays, "clothed", count),
+        corner_uv=arrays.floats("clothed_corner_uv", (len(faces), 3, 2)) if has_uv else None,
+        texture=texture if has_uv and texture.is_file() else None,
+    )
+
+
+def _camera(arrays: Arrays) -> CameraData:
+    location = arrays.floats("camera_location", (3,))
+    scale = arrays.number("camera_ortho_scale")
+    resolution = arrays.get("camera_resolution", (2,))
+    width, height = (int(side) for side in resolution)
+    if scale <= 0 or not (0 < width <= 65536 and 0 < height <= 65536):
+        raise arrays.error(f"describes an impossible camera (scale {scale:g}, {width} x {height} pixels)")
+    return CameraData(tuple(float(c) for c in location), scale, (width, height))
