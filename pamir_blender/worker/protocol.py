@@ -8,7 +8,6 @@ here: they lie as files in the job's folder. Standard library only, so that both
 from __future__ import annotations
 
 import json
-import types
 import typing
 import uuid
 from dataclasses import asdict, dataclass, field, fields
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import PamirError, RequestError, error_from_kind
+from .conform import conform, require
 
 PROTOCOL = 1
 """Version of this protocol; lines of any other version are refused."""
@@ -26,6 +26,10 @@ MAX_LINE = 1 << 20
 HEARTBEAT_SECONDS = 2.0
 """The worker says that it is alive this often, whatever it is computing."""
 
+RESOLUTIONS = (64, 96, 128, 192, 256, 384, 512)
+TEXTURE_SIZES = (256, 512, 1024, 2048, 4096)
+FACES = (2_000, 2_000_000)
+
 Device = Literal["auto", "cpu", "cuda"]
 Size = Literal["lite", "paper"]
 
@@ -35,9 +39,8 @@ def new_job() -> str:
     return uuid.uuid4().hex
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise RequestError(message)
+def _require_one_of(what: str, value: int, allowed: tuple[int, ...]) -> None:
+    require(value in allowed, f"The {what} must be one of {', '.join(map(str, allowed))}, not {value}.")
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class CheckBackend:
 class Reconstruct:
     """Turn one photo into a rigged person; the result appears as the folder ``out``, whole or not at all.
 
-    Every path is absolute. ``box`` (x0, y0, x1, y1) in photo pixels or ``person`` (0 = most prominent)
+    Every path is absolute. ``box`` (x0, y0, x1, y1) in photo pixels or ``person`` (1 = most prominent)
     says which person is meant; ``mask`` is the artist's own mask image; ``body_model`` and ``weights``
     None mean the shipped ones. ``resolution`` is cells per side of the unit box, ``texture_size`` pixels
     per side, ``faces`` the most triangles of the clothed mesh.
@@ -89,16 +92,18 @@ class Reconstruct:
         for name in ("photo", "out", "mask", "body_model", "weights"):
             path = getattr(self, name)
             if path is not None:
-                _require("\0" not in path, f"The path given as {name} holds a zero byte.")
-                _require(Path(path).is_absolute(), f"The {name} path must be absolute, not {path!r}.")
-        _require(self.person is None or self.person >= 0, "The person's number must be 0 or more.")
+                require("\0" not in path, f"The path given as {name} holds a zero byte.")
+                require(Path(path).is_absolute(), f"The {name} path must be absolute, not {path!r}.")
+        require(self.person is None or self.person >= 1, "Persons are counted from 1.")
         if self.box is not None:
             x0, y0, x1, y1 = self.box
-            _require(x1 > x0 and y1 > y0, "The person box must be x0 y0 x1 y1 with x1 > x0 and y1 > y0.")
-        _require(32 <= self.resolution <= 1024, "The resolution must be between 32 and 1024.")
-        _require(64 <= self.texture_size <= 8192, "The texture size must be between 64 and 8192 pixels.")
-        _require(100 <= self.faces <= 5_000_000, "The number of faces must be between 100 and 5,000,000.")
-        _require(0 <= self.seed < 2**32, "The seed must be between 0 and 4294967295.")
+            ordered = -1e9 < x0 < x1 < 1e9 and -1e9 < y0 < y1 < 1e9  # false for NaN as well
+            require(ordered, "The person box must be x0 y0 x1 y1 in pixels, with x1 > x0 and y1 > y0.")
+        _require_one_of("resolution", self.resolution, RESOLUTIONS)
+        _require_one_of("texture size", self.texture_size, TEXTURE_SIZES)
+        low, high = FACES
+        require(low <= self.faces <= high, f"The number of faces must be between {low} and {high}.")
+        require(0 <= self.seed < 2**32, "The seed must be between 0 and 4294967295.")
 
     def options(self) -> dict[str, Any]:
         """The fields of ``pipeline.ReconstructOptions``: all but the job, its folder and the device."""
@@ -216,16 +221,14 @@ _HINTS = {cls: typing.get_type_hints(cls) for cls in (*_REQUESTS.values(), *_EVE
 
 
 def _require_job(job: str) -> None:
-    _require(
-        0 < len(job) <= 64 and job.isascii() and job.isalnum(), "A job id is 1 to 64 letters and digits."
-    )
+    require(0 < len(job) <= 64 and job.isascii() and job.isalnum(), "A job id is 1 to 64 letters and digits.")
 
 
 def encode(message: Request | Event) -> bytes:
     """One line, newline included. Pure ASCII, so that paths no codec likes survive as well."""
     record = {"protocol": PROTOCOL, "type": type(message).__name__, **asdict(message)}
     line = json.dumps(record, allow_nan=False).encode("ascii") + b"\n"
-    _require(len(line) <= MAX_LINE, f"A {type(message).__name__} message of {len(line)} bytes is too long.")
+    require(len(line) <= MAX_LINE, f"A {type(message).__name__} message of {len(line)} bytes is too long.")
     return line
 
 
@@ -254,47 +257,22 @@ def _refuse_constant(name: str) -> None:
 
 
 def _decode(line: bytes, known: dict[str, type]) -> Any:
-    _require(len(line) <= MAX_LINE, f"A line of more than {MAX_LINE} bytes.")
+    require(len(line) <= MAX_LINE, f"A line of more than {MAX_LINE} bytes.")
     try:
         record = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise RequestError(f"Not a line of JSON: {error}") from None
-    _require(isinstance(record, dict), "Not a JSON object.")
+    require(isinstance(record, dict), "Not a JSON object.")
     version, name = record.pop("protocol", None), record.pop("type", None)
-    _require(version == PROTOCOL, f"Protocol {version!r:.40}; this side speaks {PROTOCOL}.")
+    require(version == PROTOCOL, f"Protocol {version!r:.40}; this side speaks {PROTOCOL}.")
     cls = known.get(name) if isinstance(name, str) else None
     if cls is None:
         raise RequestError(f"Unknown message type {name!r:.40}.")
     hints = _HINTS[cls]
     unknown = sorted(set(record) - set(hints))
-    _require(not unknown, f"{name} has no field {', '.join(unknown)[:80]}.")
-    values = {key: _conform(value, hints[key], f"{name}.{key}") for key, value in record.items()}
+    require(not unknown, f"{name} has no field {', '.join(unknown)[:80]}.")
+    values = {key: conform(value, hints[key], f"{name}.{key}") for key, value in record.items()}
     try:
         return cls(**values)
     except TypeError as error:  # a field without default is missing
         raise RequestError(f"{name} is incomplete: {error}") from None
-
-
-def _conform(value: Any, hint: Any, where: str) -> Any:
-    """``value`` as the annotated type, or :class:`RequestError`. Booleans are no numbers here."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:
-        return value
-    if origin in (types.UnionType, typing.Union):
-        if value is None:
-            return None
-        (inner,) = (a for a in arguments if a is not type(None))
-        return _conform(value, inner, where)
-    if origin is Literal:
-        _require(value in arguments, f"{where} must be one of {', '.join(arguments)}, not {value!r:.40}.")
-        return value
-    if origin is tuple:
-        _require(isinstance(value, list) and len(value) == len(arguments), f"{where} must be a list of four.")
-        return tuple(_conform(v, a, where) for v, a in zip(value, arguments, strict=True))
-    if origin is dict:
-        _require(isinstance(value, dict), f"{where} must be an object.")
-        return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    _require(type(value) is hint, f"{where} must be of type {hint.__name__}, not {value!r:.40}.")
-    return value

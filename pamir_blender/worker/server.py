@@ -115,6 +115,15 @@ class Server:
             streams.bound_log()
 
     def _read_requests(self) -> None:
+        try:
+            self._read_forever()
+        except BaseException:
+            # Without this thread nobody would notice Blender's end: better no worker than an orphan.
+            traceback.print_exc(file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(1)
+
+    def _read_forever(self) -> None:
         while True:
             try:
                 line = self._reader.read()

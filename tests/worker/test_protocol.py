@@ -2,6 +2,8 @@
 
 import json
 import os
+import typing
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -78,13 +80,18 @@ def test_a_file_name_that_is_no_unicode_survives():
         (line(type="Reconstruct", photo="relative.png", out=OUT, job="a"), "absolute"),
         (line(type="Reconstruct", photo=PHOTO, out="", job="a"), "absolute"),
         (line(type="Reconstruct", photo=PHOTO + "\0", out=OUT, job="a"), "zero byte"),
-        (line(type="Reconstruct", photo=PHOTO, out=OUT, resolution=10**9), "resolution"),
+        (line(type="Reconstruct", photo=PHOTO, out=OUT, resolution=10**9), "resolution must be one of"),
         (line(type="Reconstruct", photo=PHOTO, out=OUT, resolution=True), "resolution"),
         (line(type="Reconstruct", photo=PHOTO, out=OUT, size="huge"), "lite, paper"),
         (line(type="Reconstruct", photo=PHOTO, out=OUT, device=[]), "auto, cpu, cuda"),
         (line(type="Reconstruct", photo=PHOTO, out=OUT, box=[1, 2, 3]), "box"),
         (line(type="Reconstruct", photo=PHOTO, out=OUT, box=[3, 2, 1, 4]), "box"),
-        (line(type="Reconstruct", photo=PHOTO, out=OUT, person=-1), "person"),
+        (line(type="Reconstruct", photo=PHOTO, out=OUT, box=[1, 2, 3, 10**400]), "too large"),
+        (
+            line(type="Reconstruct", photo=PHOTO, out=OUT, box="XX").replace(b'"XX"', b"[1,2,3,1e999]"),
+            "too large",
+        ),
+        (line(type="Reconstruct", photo=PHOTO, out=OUT, person=0), "from 1"),
         (line(type="Reconstruct", photo=PHOTO, out=OUT, seed=-1), "seed"),
         (line(type="Cancel", job="a" * protocol.MAX_LINE), "bytes"),
     ],
@@ -114,3 +121,18 @@ def test_job_ids_are_valid_and_differ():
     first, second = protocol.CheckBackend().job, protocol.CheckBackend().job
     assert first != second
     protocol.Cancel(first)
+
+
+def test_the_pipeline_takes_exactly_what_the_protocol_carries():
+    """Both sides hold the limits, so that Blender can refuse at once what the pipeline would refuse later."""
+    pytest.importorskip("torch", reason="the pipeline runs in the backend's Python")
+    from pamir_blender import pipeline
+
+    request = protocol.Reconstruct(PHOTO, OUT)
+    assert asdict(pipeline.ReconstructOptions(**request.options())) == request.options()
+    assert protocol.RESOLUTIONS == pipeline.RESOLUTIONS
+    assert protocol.TEXTURE_SIZES == pipeline.TEXTURE_SIZES
+    assert typing.get_args(protocol.Size) == pipeline.SIZES
+    assert typing.get_args(protocol.Device) == pipeline.DEVICES
+    for faces in protocol.FACES:
+        pipeline.ReconstructOptions(PHOTO, faces=faces)

@@ -1,0 +1,113 @@
+"""The command line: ``python -m pamir_blender`` here, ``blender --command pamir`` inside Blender.
+
+Both parse and report alike; they differ in the :class:`Runner` that does the work: the pipeline in this very
+process, or Blender's worker. Importing this package takes the standard library only.
+
+Exit codes: 0 done, 2 bad input (one line on standard error says what and why, nothing is left behind),
+130 stopped by the user, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from ..errors import Cancelled, PamirError
+from .arguments import BAD_INPUT, build_parser, options_from_args
+from .runner import LocalRunner, ReconstructJob, Runner
+from .terminal import ProgressLine, own_stdout, plain_lines, stop_signals
+
+__all__ = ["ReconstructJob", "Runner", "build_parser", "main", "options_from_args"]
+
+OK, FAILED, STOPPED = 0, 1, 130
+_BACKEND_KINDS = ("backend", "memory", "error")  # failures that no other photo or option would avoid
+
+
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    runner: Runner | None = None,
+    prog: str = "python -m pamir_blender",
+) -> int:
+    """Run one command and return its exit code. A ``runner`` of the caller's own means: inside Blender."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    in_blender = runner is not None
+    if argv[:1] == ["bench"] and not in_blender:
+        from ..bench import main as bench
+
+        return bench(argv[1:]) or OK
+    try:
+        args = build_parser(prog, in_blender=in_blender).parse_args(argv)
+    except SystemExit as stop:  # --help, --version or a mistake, said already
+        return int(stop.code or OK)
+    runner = runner or LocalRunner()
+    with own_stdout() as stdout, stop_signals() as stopped:
+        try:
+            if args.command == "reconstruct":
+                _reconstruct(args, runner, stdout, stopped)
+            elif args.command == "check":
+                _check(args, runner, stdout)
+            else:
+                _parameters(stdout)
+        except Cancelled:
+            print(f"{prog}: stopped; nothing was kept", file=sys.stderr)
+            return STOPPED
+        except KeyboardInterrupt:
+            return STOPPED
+        except PamirError as error:
+            print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
+            return FAILED if error.kind in _BACKEND_KINDS else BAD_INPUT
+        except BrokenPipeError:
+            return FAILED
+        except Exception as error:
+            traceback.print_exc(file=sys.stderr)
+            print(
+                f"{prog}: unexpected {type(error).__name__}, please report it with the lines above",
+                file=sys.stderr,
+            )
+            return FAILED
+    return OK
+
+
+def _reconstruct(args: argparse.Namespace, runner: Runner, stdout: TextIO, stopped: threading.Event) -> None:
+    job = options_from_args(args)
+    began = time.monotonic()
+    progress = ProgressLine(quiet=args.json)
+    try:
+        folder = runner.reconstruct(job, progress, stopped.is_set)
+    finally:
+        progress.end()
+    text = (Path(folder) / "result.json").read_text(encoding="utf-8")
+    if args.json:
+        stdout.write(text)
+        return
+    result = json.loads(text)
+    for warning in result.get("photo", {}).get("warnings", ()):
+        print(f"note: {warning}", file=sys.stderr)
+    overlap = result.get("silhouette_iou")
+    score = "" if overlap is None else f"; silhouette IoU {overlap:.3f}"
+    print(f"done in {time.monotonic() - began:.1f} s{score}", file=sys.stderr)
+    stdout.write(f"{folder}\n")
+
+
+def _check(args: argparse.Namespace, runner: Runner, stdout: TextIO) -> None:
+    report = runner.check(args.device)
+    if args.json:
+        json.dump(report, stdout, indent=1, default=str)
+        stdout.write("\n")
+        return
+    for line in plain_lines(report):
+        stdout.write(line + "\n")
+
+
+def _parameters(stdout: TextIO) -> None:
+    from ..pamir import parameter_table
+
+    stdout.write(f"{parameter_table()}\n")

@@ -1,0 +1,65 @@
+"""Who does the command line's work: the pipeline in this process, or whoever the caller brings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..errors import BackendError, Cancelled
+
+OnProgress = Callable[[str, float, str], None]
+"""Called with ``(stage, fraction of the whole job, sentence)``."""
+
+
+@dataclass(frozen=True)
+class ReconstructJob:
+    """``options`` are the fields of ``pipeline.ReconstructOptions``; every path is absolute."""
+
+    options: dict[str, Any]
+    out: Path
+    device: str
+
+
+class Runner(Protocol):
+    """Who does the work. Both methods raise the errors of :mod:`pamir_blender.errors`."""
+
+    def reconstruct(
+        self, job: ReconstructJob, on_progress: OnProgress, cancelled: Callable[[], bool]
+    ) -> Path:
+        """Run one job; returns the result's folder."""
+
+    def check(self, device: str) -> dict[str, Any]:
+        """The backend's report."""
+
+
+class LocalRunner:
+    """Runs the pipeline in this process."""
+
+    def reconstruct(
+        self, job: ReconstructJob, on_progress: OnProgress, cancelled: Callable[[], bool]
+    ) -> Path:
+        """See :class:`Runner`."""
+        pipeline = self._pipeline()
+        options = pipeline.ReconstructOptions(**job.options)
+        if cancelled():
+            raise Cancelled("Cancelled.")
+        backend = pipeline.Backend(device=job.device)
+        return backend.reconstruct(options, job.out, on_progress=on_progress, cancelled=cancelled)
+
+    def check(self, device: str) -> dict[str, Any]:
+        """See :class:`Runner`."""
+        return self._pipeline().check_backend(device)
+
+    @staticmethod
+    def _pipeline() -> Any:
+        try:
+            from .. import pipeline
+        except ImportError as error:
+            raise BackendError(
+                f"This Python ({sys.executable}) is incomplete: {error}. Install the backend into it: "
+                'python -m pip install "pamir-blender[backend]"'
+            ) from error
+        return pipeline
