@@ -167,9 +167,13 @@ class WorkerClient:
 
     def _stop_if_unfinished(self, job: str, process: WorkerProcess) -> None:
         with self._lock:
-            unfinished = self._jobs.get(job) is process
-        if unfinished:
-            process.kill("cancel")
+            if self._jobs.get(job) is not process:
+                return
+            del self._jobs[job]
+            self._cancelling.discard(job)
+        process.kill("cancel")
+        # Not from _on_exit: a process of several gigabytes takes its time to go.
+        self._events.put(protocol.Cancelled(job))
 
     def _watch_silence(self) -> None:
         """Count the silence in short steps: a computer that slept must not look like a hung worker."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -130,13 +131,19 @@ def test_lines_are_bounded_and_none_is_lost():
 # --- the real entry points ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["module", "launcher"])
-def test_both_ways_in_lead_to_this_package(tmp_path, how):
+@pytest.mark.parametrize("how", ["module", "launcher", "extension"])
+def test_every_way_in_leads_to_this_package(tmp_path, how):
     """Started from elsewhere, with a package of the same name and one called torch in the way."""
     for name in ("pamir_blender", "torch"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise RuntimeError('the wrong one')")
-    launcher = ROOT / "pamir_blender" / "worker" / "launch.py"
+    package = ROOT / "pamir_blender"
+    if how == "extension":  # under another name, among other people's add-ons
+        package = tmp_path / "pamir (älter)"
+        shutil.copytree(ROOT / "pamir_blender" / "worker", package / "worker")
+        for name in ("__init__.py", "errors.py"):
+            shutil.copy(ROOT / "pamir_blender" / name, package / name)
+    launcher = package / "worker" / "launch.py"
     command = ["-m", "pamir_blender.worker"] if how == "module" else [str(launcher)]
     folder = ROOT if how == "module" else tmp_path
     done = subprocess.run(
