@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..pamir.texture import blend_with_photo
+
 OccupancyLoss = Literal["mse", "bce"]
 
 
@@ -37,16 +39,6 @@ def occupancy_loss(
             each = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
         total = total + (each.mean() if weights is None else (each * weights).sum() / weights.sum())
     return total
-
-
-def blend_with_photo(rgba: Tensor, photo: Tensor) -> Tensor:
-    """Equation 13: alpha * I(pi(p)) + (1 - alpha) * C'(p), (B, N, 3).
-
-    ``rgba`` (B, N, 4) is the predicted colour C' and alpha, ``photo`` (B, N, 3) the photo's colour at the
-    projected points; all in [0, 1].
-    """
-    alpha = rgba[..., 3:]
-    return alpha * photo + (1.0 - alpha) * rgba[..., :3]
 
 
 def texture_loss(

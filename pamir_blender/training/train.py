@@ -1,0 +1,176 @@
+"""Train a network: ``python -m pamir_blender.training.train geometry --data DIR --minutes 60 --out DIR``.
+
+An interrupted command resumes where it stopped when it is given again with the same ``--out``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..body.load import load_body_model
+from ..errors import PamirError, RequestError
+from ..pamir.config import GeometryConfig, TextureConfig
+from ..pamir.geometry import GeometryNetwork
+from ..pamir.texture import TextureNetwork
+from ..pamir.weights import load_geometry, load_texture
+from .dataset import ViewDataset
+from .geometry_task import GeometryTask
+from .schedule import Budget
+from .texture_task import TextureTask
+from .trainer import Trainer, TrainingOptions
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m pamir_blender.training.train", description=__doc__)
+    parser.add_argument("network", choices=("geometry", "texture"))
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="training data folders")
+    parser.add_argument(
+        "--val", type=Path, help="validation data folder (default: 'val' beside the first --data)"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for checkpoint, log, curves and weights"
+    )
+    parser.add_argument("--export", type=Path, help="weights file (default: OUT/weights.safetensors)")
+    parser.add_argument("--init", type=Path, help="start from this weights file instead of random numbers")
+    parser.add_argument("--geometry-weights", type=Path, help="the geometry network that texture builds on")
+    parser.add_argument("--size", choices=("lite", "paper"), default="lite")
+    parser.add_argument("--minutes", type=float, help="training time over all resumes")
+    parser.add_argument("--steps", type=int, help="optimiser steps, instead of --minutes")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--points", type=int, default=4096, help="points per view")
+    parser.add_argument("--true-bodies", type=float, default=0.3, help="share of views given their true body")
+    parser.add_argument(
+        "--loss", choices=("bce", "mse"), default=None, help="default: bce for lite, mse for paper"
+    )
+    parser.add_argument("--outline", type=float, default=1.0, help="extra weight at the mask's outline")
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--average", type=float, default=0.998, help="decay of the exported running average")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
+    parser.add_argument("--workers", type=int, default=1, help="loader processes: 0 or 1")
+    parser.add_argument("--checkpoint-seconds", type=float, default=180.0)
+    parser.add_argument("--validate-seconds", type=float, default=480.0)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; 0 on success, 2 with one line on stderr for unusable input."""
+    options = build_parser().parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    try:
+        trainer = build_trainer(options, arguments if arguments is not None else sys.argv[1:])
+    except (PamirError, ValueError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 2
+    print(trainer.run())
+    return 0
+
+
+def build_trainer(options: argparse.Namespace, command: list[str]) -> Trainer:
+    """The trainer that the parsed ``options`` ask for; raises PamirError or ValueError for unusable ones."""
+    torch.manual_seed(options.seed)
+    card = {"command": ["python", "-m", "pamir_blender.training.train", *command]}
+    export = options.export or options.out / "weights.safetensors"
+    build = _geometry if options.network == "geometry" else _texture
+    task, data = build(options, {"card": card, "export_path": export})
+    return Trainer(
+        task,
+        data,
+        TrainingOptions(
+            out=options.out,
+            budget=Budget(options.minutes, options.steps),
+            batch_size=options.batch,
+            learning_rate=options.learning_rate,
+            average=options.average,
+            seed=options.seed,
+            device=options.device,
+            precision=options.precision,
+            workers=options.workers,
+            checkpoint_seconds=options.checkpoint_seconds,
+            validate_seconds=options.validate_seconds,
+        ),
+    )
+
+
+def _geometry(options: argparse.Namespace, common: dict[str, Any]) -> tuple[GeometryTask, ViewDataset]:
+    config = getattr(GeometryConfig, options.size)()
+    network = load_geometry(options.init) if options.init else GeometryNetwork(config)
+    _refuse_semantic(network.config.volume.channels)
+    size, val = network.config.image.image_size, _validation_folder(options)
+    held_out = {
+        name: ViewDataset(
+            val,
+            split="val",
+            image_size=size,
+            points=8192,
+            true_body_share=share,
+            augment=False,
+            seed=options.seed,
+        )
+        for name, share in (("true", 1.0), ("estimated", 0.0))
+    }
+    task = GeometryTask(
+        network,
+        held_out=held_out,
+        body_faces=load_body_model().faces.numpy(),
+        loss=options.loss or ("bce" if options.size == "lite" else "mse"),
+        outline=options.outline,
+        **common,
+    )
+    data = ViewDataset(
+        options.data,
+        split="train",
+        image_size=size,
+        points=options.points,
+        true_body_share=options.true_bodies,
+        seed=options.seed,
+    )
+    return task, data
+
+
+def _texture(options: argparse.Namespace, common: dict[str, Any]) -> tuple[TextureTask, ViewDataset]:
+    if options.geometry_weights is None:
+        raise RequestError(
+            "texture training needs --geometry-weights FILE: its features build on that network's"
+        )
+    geometry = load_geometry(options.geometry_weights)
+    config = getattr(TextureConfig, options.size)()
+    network = load_texture(options.init) if options.init else TextureNetwork(config)
+    _refuse_semantic(network.config.volume.channels)
+    shared = {"image_size": network.config.image.image_size, "points": 0, "true_body_share": 1.0}
+    held_out = ViewDataset(
+        _validation_folder(options),
+        split="val",
+        color_points=8192,
+        augment=False,
+        seed=options.seed,
+        **shared,
+    )
+    task = TextureTask(network, geometry, held_out=held_out, **common)
+    data = ViewDataset(options.data, split="train", color_points=options.points, seed=options.seed, **shared)
+    return task, data
+
+
+def _validation_folder(options: argparse.Namespace) -> Path:
+    return options.val or options.data[0].parent / "val"
+
+
+def _refuse_semantic(channels: int) -> None:
+    if channels != 1:
+        raise RequestError(
+            f"the data sets hold plain occupancy volumes (1 channel), this network wants {channels}; "
+            "train one whose volume encoder has one channel"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

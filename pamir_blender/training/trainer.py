@@ -1,0 +1,220 @@
+"""The training loop: the same for geometry and texture, interrupted and resumed at will."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from ..pamir.devices import choose_device
+from .averaging import WeightAverage
+from .batches import Batch, mirror, to_device
+from .precision import choose_precision, use_channels_last
+from .schedule import Budget, learning_rate
+
+CHECKPOINT = "checkpoint.pt"
+LOG = "log.jsonl"
+
+
+class Task(Protocol):
+    """What is trained: a network, its loss, its validation and its export."""
+
+    network: nn.Module
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalars of one batch by name; ``"total"`` is the one to make small."""
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Scores of ``network`` on held-out views."""
+
+    def export(self, network: nn.Module, progress: dict[str, Any]) -> None:
+        """Write ``network`` where the product loads it from."""
+
+
+class EpochData(Protocol):
+    """A map-style data set whose random choices follow an epoch number."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Reseed for epoch ``epoch``."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Batch: ...
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to train; see :func:`choose_device` and :func:`choose_precision` for their "auto"."""
+
+    out: Path
+    budget: Budget
+    batch_size: int = 4
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    average: float = 0.998
+    gradient_limit: float = 1.0
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+    workers: int = 1
+    mirror: bool = True
+    log_seconds: float = 20.0
+    checkpoint_seconds: float = 180.0
+    validate_seconds: float = 480.0
+
+
+class Trainer:
+    """Trains ``task`` on ``data``; :meth:`run` resumes from ``options.out`` if it holds a checkpoint."""
+
+    def __init__(self, task: Task, data: EpochData, options: TrainingOptions) -> None:
+        self.task, self.data, self.options = task, data, options
+        self.device = choose_device(options.device)
+        self.precision = choose_precision(options.precision, self.device)
+        torch.manual_seed(options.seed)
+        self.network = use_channels_last(task.network.to(self.device))
+        self.average = WeightAverage(self.network, options.average)
+        decay = [p for p in self.network.parameters() if p.requires_grad and p.dim() > 1]
+        plain = [p for p in self.network.parameters() if p.requires_grad and p.dim() <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decay, "weight_decay": options.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            lr=options.learning_rate,
+        )
+        self.step = self.samples = self.epoch = 0
+        self.elapsed = 0.0
+        options.out.mkdir(parents=True, exist_ok=True)
+
+    def run(self) -> dict[str, float]:
+        """Train to the end of the budget; returns the last validation's scores."""
+        resumed = self.resume()
+        self._note("start", resumed=resumed, device=str(self.device), precision=str(self.precision))
+        start = time.monotonic() - self.elapsed
+        since = {"log": self.elapsed, "checkpoint": self.elapsed, "validation": self.elapsed}
+        sums: dict[str, float] = {}
+        logged = self.samples
+        for batch in self._batches():
+            if self.options.budget.fraction(self.step, self.elapsed) >= 1.0:
+                break
+            for key, value in self._train_step(batch).items():
+                sums[key] = sums.get(key, 0.0) + value * len(batch["image"])
+            self.elapsed = time.monotonic() - start
+            if self.elapsed - since["log"] >= self.options.log_seconds:
+                count = self.samples - logged
+                rate = count / (self.elapsed - since["log"])
+                self._note("train", rate=rate, lr=self._rate(), **{k: v / count for k, v in sums.items()})
+                sums, logged, since["log"] = {}, self.samples, self.elapsed
+            if self.elapsed - since["checkpoint"] >= self.options.checkpoint_seconds:
+                self.save()
+                since["checkpoint"] = self.elapsed
+            if self.elapsed - since["validation"] >= self.options.validate_seconds:
+                self.validate()
+                self.elapsed = time.monotonic() - start
+                since = dict.fromkeys(since, self.elapsed)
+                logged = self.samples
+                sums = {}
+        scores = self.validate()
+        self.save()
+        return scores
+
+    def validate(self) -> dict[str, float]:
+        """Score the averaged weights, export them, note both in the log and redraw the curves."""
+        with torch.no_grad():
+            scores = self.task.validate(self.average.network)
+        self._note("validation", **scores)
+        progress = {
+            "steps": self.step,
+            "samples": self.samples,
+            "hours": self.elapsed / 3600,
+            "scores": scores,
+        }
+        self.task.export(self.average.network, {**progress, "seed": self.options.seed})
+        from .curves import draw_curves
+
+        draw_curves(self.options.out / LOG, self.options.out / "curves.png")
+        return scores
+
+    def save(self) -> None:
+        """Write the checkpoint, replacing the one before in one move."""
+        state = {
+            "step": self.step,
+            "samples": self.samples,
+            "epoch": self.epoch,
+            "elapsed": self.elapsed,
+            "network": self.network.state_dict(),
+            "average": self.average.state(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        partial = self.options.out / (CHECKPOINT + ".part")
+        torch.save(state, partial)
+        partial.replace(self.options.out / CHECKPOINT)
+
+    def resume(self) -> bool:
+        """Take up ``options.out``'s checkpoint, if there is one; says whether there was."""
+        path = self.options.out / CHECKPOINT
+        if not path.exists():
+            return False
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.step, self.samples = int(state["step"]), int(state["samples"])
+        self.epoch, self.elapsed = int(state["epoch"]), float(state["elapsed"])
+        self.network.load_state_dict(state["network"])
+        self.average.load(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"].cpu())
+        return True
+
+    def _rate(self) -> float:
+        return learning_rate(
+            self.options.budget.fraction(self.step, self.elapsed), self.options.learning_rate
+        )
+
+    def _train_step(self, batch: Batch) -> dict[str, float]:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate()
+        batch = to_device(batch, self.device)
+        if self.options.mirror:
+            batch = mirror(batch, (torch.rand(len(batch["image"])) < 0.5).to(self.device))
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            parts = self.task.loss(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        parts["total"].backward()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.options.gradient_limit)
+        if not torch.isfinite(norm):
+            raise FloatingPointError(
+                f"the gradient is not finite at step {self.step}; train with --precision float32"
+            )
+        self.optimizer.step()
+        self.average.update(self.network)
+        self.step += 1
+        self.samples += len(batch["image"])
+        return {key: float(value.detach()) for key, value in parts.items()}
+
+    def _batches(self) -> Iterator[Batch]:
+        """Batches without end; every epoch is shuffled by the seed and its own number."""
+        while True:
+            self.epoch += 1
+            self.data.set_epoch(self.epoch)
+            order = torch.Generator().manual_seed(self.options.seed * 1_000_003 + self.epoch)
+            workers = min(1, self.options.workers)
+            yield from DataLoader(
+                self.data,
+                batch_size=self.options.batch_size,
+                shuffle=True,
+                drop_last=len(self.data) >= self.options.batch_size,
+                num_workers=workers,
+                prefetch_factor=3 if workers else None,
+                generator=order,
+            )
+
+    def _note(self, kind: str, **values: Any) -> None:
+        """Append one line to the log."""
+        line = {"kind": kind, "step": self.step, "samples": self.samples, "seconds": round(self.elapsed, 1)}
+        rounded = {k: round(v, 6) if isinstance(v, float) else v for k, v in values.items()}
+        with (self.options.out / LOG).open("a", encoding="utf-8") as log:
+            log.write(json.dumps({**line, **rounded}) + "\n")
