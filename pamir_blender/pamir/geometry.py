@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from .config import GeometryConfig
 from .decoder import Decoder
 from .feature_sampling import project_points, sample_map
+from .field_features import FieldFeatures, collect, encode_once, inference_dtype, query_logits
 from .image_encoder import ImageEncoder
 from .volume_encoder import VolumeEncoder
 
@@ -21,6 +22,8 @@ def last_map(features: FeatureMaps) -> Tensor:
 
 class GeometryNetwork(nn.Module):
     """Occupancy in [0, 1] at box points: 1 inside the clothed person, the surface at 0.5."""
+
+    kind = "geometry"
 
     def __init__(self, config: GeometryConfig) -> None:
         super().__init__()
@@ -76,3 +79,30 @@ class GeometryNetwork(nn.Module):
     def forward(self, image: Tensor, volume: Tensor, points: Tensor) -> Tensor:
         """Occupancy (B, N) from the image, V_O and points, in one go."""
         return self.decode(self.encode_image(image), self.encode_volume(volume), points)
+
+    def prepare(
+        self,
+        image: Tensor | None,
+        volume: Tensor,
+        *,
+        image_map: Tensor | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> FieldFeatures:
+        """Encode one photo and one body for :meth:`query`; no gradients.
+
+        ``image`` (1, C, S, S); or pass None and, as ``image_map``, the first of an earlier result's
+        ``image_maps`` (the photo's features do not depend on the body). ``volume`` (1, Cv, R, R, R).
+        ``dtype``: the number format of the convolutions and matrix products, by default
+        :func:`~pamir_blender.pamir.field_features.inference_dtype`'s choice for the network's device.
+        """
+        dtype = dtype or inference_dtype(self.decoder.layers[0].weight.device)
+        if image_map is None:
+            if image is None:
+                raise ValueError("either the image or its features are needed")
+            image_map = encode_once(self.image_encoder, image, dtype)
+        volume_map = encode_once(self.volume_encoder, volume, dtype)
+        return collect([image_map], volume_map, self.decoder, self.config.camera, dtype)
+
+    def query(self, features: FieldFeatures, points: Tensor) -> Tensor:
+        """Occupancy (N,) float32 at box points (N, 3), by the fast path; no gradients."""
+        return torch.sigmoid(query_logits(features, points).squeeze(-1))

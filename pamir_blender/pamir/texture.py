@@ -8,12 +8,15 @@ from torch import Tensor, nn
 from .config import TextureConfig
 from .decoder import Decoder
 from .feature_sampling import project_points, sample_map
+from .field_features import FieldFeatures, collect, encode_once, inference_dtype, query_logits
 from .texture_encoder import TextureEncoder
 from .volume_encoder import VolumeEncoder
 
 
 class TextureNetwork(nn.Module):
     """RGB C'(p) and alpha in [0, 1] at box points, to be blended with the photo by equation 13."""
+
+    kind = "texture"
 
     def __init__(self, config: TextureConfig) -> None:
         super().__init__()
@@ -31,7 +34,11 @@ class TextureNetwork(nn.Module):
         used as it is and gets no gradient. Needed if and only if ``config.geometry_channels`` is not 0.
         Returns [texture (B, F, H, W)], with the geometry map (B, Fg, Hg, Wg) behind it where used.
         """
-        texture = self.image_encoder(image)
+        return self._with_geometry(self.image_encoder(image), geometry_features)
+
+    def _with_geometry(
+        self, texture: Tensor, geometry_features: Tensor | list[Tensor] | None
+    ) -> list[Tensor]:
         if not self.config.geometry_channels:
             return [texture]
         if geometry_features is None:
@@ -56,10 +63,20 @@ class TextureNetwork(nn.Module):
         samples = [sample_map(features, at) for features in image_features]
         return torch.cat([*samples, sample_map(volume_features[-1], points * 2.0)], dim=-1)
 
-    def decode(self, image_features: list[Tensor], volume_features: list[Tensor], points: Tensor) -> Tensor:
-        """(B, N, 4) float32 at box points (B, N, 3): sRGB red, green, blue and alpha, each in [0, 1]."""
-        features = self.point_features(image_features, volume_features, points)
-        return torch.sigmoid(self.decoder(features).float())
+    def decode(
+        self,
+        image_features: list[Tensor],
+        volume_features: list[Tensor],
+        points: Tensor,
+        *,
+        logits: bool = False,
+    ) -> Tensor:
+        """(B, N, 4) float32 at box points (B, N, 3): sRGB red, green, blue and alpha, each in [0, 1].
+
+        Before the sigmoid with ``logits``.
+        """
+        value = self.decoder(self.point_features(image_features, volume_features, points)).float()
+        return value if logits else torch.sigmoid(value)
 
     def forward(
         self,
@@ -70,6 +87,33 @@ class TextureNetwork(nn.Module):
     ) -> Tensor:
         """(B, N, 4) from the image, V_O and points, in one go."""
         return self.decode(self.encode_image(image, geometry_features), self.encode_volume(volume), points)
+
+    def prepare(
+        self,
+        image: Tensor | None,
+        volume: Tensor,
+        *,
+        geometry: FieldFeatures | None = None,
+        image_map: Tensor | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> FieldFeatures:
+        """Encode one photo and one body for :meth:`query`; no gradients.
+
+        ``geometry``: what ``GeometryNetwork.prepare`` gave for the same photo, needed if and only if
+        ``config.geometry_channels`` is not 0. The rest as in ``GeometryNetwork.prepare``.
+        """
+        dtype = dtype or inference_dtype(self.decoder.layers[0].weight.device)
+        if image_map is None:
+            if image is None:
+                raise ValueError("either the image or its features are needed")
+            image_map = encode_once(self.image_encoder, image, dtype)
+        maps = self._with_geometry(image_map, geometry.image_maps[-1] if geometry else None)
+        volume_map = encode_once(self.volume_encoder, volume, dtype)
+        return collect(maps, volume_map, self.decoder, self.config.camera, dtype)
+
+    def query(self, features: FieldFeatures, points: Tensor) -> Tensor:
+        """RGB and alpha (N, 4) float32 at box points (N, 3), by the fast path; no gradients."""
+        return torch.sigmoid(query_logits(features, points))
 
 
 def blend_with_photo(rgba: Tensor, photo_color: Tensor) -> Tensor:
