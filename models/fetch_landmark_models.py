@@ -45,7 +45,7 @@ def pip_command(scratch: Path) -> list[str]:
     except (OSError, subprocess.CalledProcessError) as error:
         raise FetchError(
             f"{sys.executable} has no pip and cannot make an environment with it ({error}). "
-            f"Run this script with another Python, or download the wheel of {PACKAGE} and pass it with --wheel."
+            f"Run this script with another Python, or download {PACKAGE}'s wheel and pass it with --wheel."
         ) from None
     folder = "Scripts" if os.name == "nt" else "bin"
     return [str(scratch / "venv" / folder / "python"), "-m", "pip"]
@@ -58,8 +58,8 @@ def download_wheel(scratch: Path) -> Path:
     command += [*WHEEL_TAGS, *PLATFORM, "--dest", str(where), PACKAGE]
     if subprocess.run(command).returncode != 0:
         raise FetchError(
-            f"pip could not download {PACKAGE} (its message is above). Check the network or the package index, "
-            "or download the wheel elsewhere and pass it with --wheel FILE."
+            f"pip could not download {PACKAGE} (its message is above). Check the network or the package "
+            "index, or download the wheel elsewhere and pass it with --wheel FILE."
         )
     wheels = list(where.glob("*.whl"))
     if len(wheels) != 1:

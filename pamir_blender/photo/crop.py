@@ -62,7 +62,7 @@ def _resample(channel: np.ndarray, window: CropWindow, filter_: Image.Resampling
 
 
 def carry_outwards(colours: np.ndarray, alpha: np.ndarray, levels: int = 5) -> np.ndarray:
-    """Replace the colours (h, w, 3) float where ``alpha`` (h, w) is partial by those of the solid part nearby.
+    """Replace the colours (h, w, 3) float where ``alpha`` (h, w) is partial by those of solid pixels nearby.
 
     Push-pull: ever coarser averages of the solid pixels fill what the finer ones leave empty.
     """

@@ -12,13 +12,14 @@ from ..errors import NoPersonError, RequestError
 from .model_files import MODELS_FOLDER, POSE_DETECTION, POSE_LANDMARK
 from .people import box_region, find_people
 from .pose import Pose, consensus, find_pose
-from .regions import Region
+from .regions import MARGIN, Region
 from .tflite import TfliteNetwork
 
 MIN_POSE_SCORE = 0.5
-SAME_PERSON = 0.3  # mean distance of the landmarks, as a part of the smaller region's side
+SAME_PERSON = 0.5  # shared part of the smaller of two masks
 MAX_REFINEMENTS = 2
-VIEW_MARGINS = (1.0, 0.92, 1.1)
+VIEWS = ((1.0, True), (0.92, False), (0.92, True), (1.1, False), (1.1, True))
+"""Margin and mirroring of the further looks at a person."""
 SETTLED = 0.04  # a region that moves less than this part of its side is not looked at again
 
 
@@ -48,18 +49,15 @@ class Detector:
         """
         regions = [proposal.region for proposal in find_people(image, self.detection, box)]
         if box is not None and not regions:
-            regions = [box_region(box)]
-        people: list[Person] = []
-        for region in regions:
-            pose = find_pose(image, region, self.landmark)
-            if pose.score < MIN_POSE_SCORE:
-                continue
-            person = Person(pose, prominence(pose, image.shape[:2]))
-            twin = next((i for i, other in enumerate(people) if _same(pose, other.pose)), None)
-            if twin is None:
-                people.append(person)
-            elif pose.score > people[twin].pose.score:
-                people[twin] = person
+            square = box_region(box)
+            regions = [replace(square, size=square.size * MARGIN)]
+        poses = [find_pose(image, region, self.landmark) for region in regions]
+        poses = sorted((p for p in poses if p.score >= MIN_POSE_SCORE), key=lambda p: -p.score)
+        distinct: list[Pose] = []
+        for pose in poses:
+            if not any(_same(other, pose) for other in distinct):
+                distinct.append(pose)
+        people = [Person(pose, prominence(pose, image.shape[:2])) for pose in distinct]
         return sorted(people, key=lambda person: -person.prominence)
 
     def refine(self, image: np.ndarray, person: Person) -> tuple[Pose, np.ndarray]:
@@ -77,11 +75,9 @@ class Detector:
                 break
             pose = again
         views = [pose]
-        for margin in VIEW_MARGINS:
+        for margin, mirrored in VIEWS:
             region = replace(pose.region, size=pose.region.size * margin)
-            for mirrored in (False, True):
-                if margin != 1 or mirrored:  # the plain view is there already
-                    views.append(find_pose(image, region, self.landmark, mirrored=mirrored))
+            views.append(find_pose(image, region, self.landmark, mirrored=mirrored))
         return consensus(views)
 
 
@@ -109,7 +105,8 @@ def choose(people: list[Person], source: str, person: int | None) -> Person:
     """
     if not people:
         raise NoPersonError(
-            f"Nobody was found in {source}. Use a photo that shows one whole person, or draw a box around the person."
+            f"Nobody was found in {source}. Use a photo that shows one whole person, "
+            "or draw a box around the person."
         )
     if person is None:
         return people[0]
@@ -122,8 +119,13 @@ def choose(people: list[Person], source: str, person: int | None) -> Person:
 
 
 def _same(one: Pose, other: Pose) -> bool:
-    distance = np.linalg.norm(one.image - other.image, axis=1).mean()
-    return bool(distance < SAME_PERSON * min(one.region.size, other.region.size) / 2)
+    """Whether two poses claim the same pixels: one body seen twice, upside down for instance."""
+    side = len(one.mask)
+    first = one.mask
+    second = other.mask_in(one.region.from_photo(side), (side, side))
+    whole = float(other.mask.sum()) * (other.region.size / one.region.size) ** 2
+    smaller = max(min(float(first.sum()), whole), 1e-6)
+    return float(np.minimum(first, second).sum()) > SAME_PERSON * smaller
 
 
 def _settled(region: Region, following: Region) -> bool:

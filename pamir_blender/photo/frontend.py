@@ -80,7 +80,7 @@ def prepare_photo(
         raise NoPersonError(
             f"No person could be separated from the background of {source}. Give a mask of your own."
         )
-    warnings = (*loaded.notes, *_crowd_note(people, person, box, given), *check_person(pose, mask, source))
+    findings = check_person(pose, spread, mask, source)
     step(0.8)
     person_box = _person_box(mask, pose)
     window = crop_window(person_box)
@@ -97,7 +97,7 @@ def prepare_photo(
         crop_mask=crop_mask,
         landmarks=_landmarks(pose, window, spread),
         mask_source=mask_source,
-        warnings=warnings,
+        warnings=(*loaded.notes, *_crowd_note(people, person, box, given), *findings),
     )
 
 
@@ -165,7 +165,8 @@ def _crowd_note(
     if len(people) < 2 or person is not None or box is not None or given is not None:
         return []
     return [
-        f"{len(people)} people were found; the most prominent was taken. Choose another with --person or a box."
+        f"{len(people)} people were found; the most prominent was taken. "
+        "Choose another with --person or a box."
     ]
 
 

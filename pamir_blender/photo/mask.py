@@ -69,8 +69,8 @@ def grab_cut(patch: np.ndarray, probability: np.ndarray) -> np.ndarray:
     labels[probability > SURE_PERSON] = cv2.GC_FGD
     if {cv2.GC_BGD, cv2.GC_FGD} <= set(np.unique(labels)):
         cv2.setRNGSeed(0)  # its colour clusters start at random
-        background, person = np.zeros((1, 65)), np.zeros((1, 65))
-        cv2.grabCut(patch, labels, None, background, person, ROUNDS, cv2.GC_INIT_WITH_MASK)
+        models = np.zeros((1, 65)), np.zeros((1, 65))
+        cv2.grabCut(patch, labels, None, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
     return (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
 
 
@@ -125,8 +125,8 @@ def artist_mask(path: Path | str, size: tuple[int, int]) -> tuple[np.ndarray, st
     height, width = loaded.rgb.shape[:2]
     if abs(np.log((width / height) / (size[0] / size[1]))) > SAME_SHAPE:
         raise PhotoError(
-            f"The mask {path} is {width} x {height} pixels, but the photo, upright, is {size[0]} x {size[1]}. "
-            "Export the mask with the photo's own size and rotation."
+            f"The mask {path} is {width} x {height} pixels, but the photo, upright, is "
+            f"{size[0]} x {size[1]}. Export the mask with the photo's own size and rotation."
         )
     values = (
         alpha_mask(loaded) if loaded.alpha_is_meaningful() else loaded.rgb.mean(2, dtype=np.float32) / 255

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .regions import MARGIN, Region, apply, person_region, sample_region
+from .regions import Region, apply, person_region, sample_region
 
 INPUT = 224
 GRIDS = ((28, 2), (14, 2), (7, 6))  # cells a side, anchors a cell
@@ -100,10 +100,7 @@ def find_people(
     With ``box`` (x0, y0, x1, y1) in photo pixels, only that part of the photo is searched.
     """
     height, width = image.shape[:2]
-    if box is None:
-        whole = Region((width / 2, height / 2), float(max(height, width)))
-    else:
-        whole = box_region(box)
+    whole = box_region(np.array([0, 0, width, height]) if box is None else box)
     found = [_search(image, whole, network)]
     if _largest(found) < TILE_BELOW * whole.size and box is None:
         found += [_search(image, tile, network) for tile in _tiles(width, height)]
@@ -119,9 +116,9 @@ def find_people(
 
 
 def box_region(box: np.ndarray) -> Region:
-    """An upright square around a box drawn about a person."""
+    """An upright square around a box."""
     x0, y0, x1, y1 = (float(edge) for edge in box)
-    return Region(((x0 + x1) / 2, (y0 + y1) / 2), MARGIN * max(x1 - x0, y1 - y0))
+    return Region(((x0 + x1) / 2, (y0 + y1) / 2), float(max(x1 - x0, y1 - y0)))
 
 
 def _largest(found: list[tuple[np.ndarray, np.ndarray]]) -> float:

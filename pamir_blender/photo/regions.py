@@ -13,7 +13,10 @@ MARGIN = 1.25
 
 @dataclass(frozen=True)
 class Region:
-    """A square of ``size`` photo pixels about ``centre`` (u, v), turned clockwise in the image by ``angle`` radians."""
+    """A square of ``size`` photo pixels about ``centre`` (u, v).
+
+    It is turned clockwise in the image by ``angle`` radians.
+    """
 
     centre: tuple[float, float]
     size: float

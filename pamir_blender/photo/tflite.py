@@ -33,13 +33,14 @@ class TfliteNetwork:
         content = path.read_bytes()
         if not self._file.matches(content):
             raise WeightsError(
-                f"The landmark model {path} is damaged or another version. Fetch it again with: {FETCH_COMMAND}"
+                f"The landmark model {path} is damaged or another version. Fetch it again: {FETCH_COMMAND}"
             )
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
             raise BackendError(
-                f"ai-edge-litert cannot be imported ({error}). Install the backend: pip install 'pamir-blender[backend]'"
+                f"ai-edge-litert cannot be imported ({error}). Install the backend's packages: "
+                "pip install 'pamir-blender[backend]'"
             ) from None
         interpreter = Interpreter(model_content=content, num_threads=self._threads)
         interpreter.allocate_tensors()
