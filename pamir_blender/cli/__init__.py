@@ -21,7 +21,7 @@ from typing import TextIO
 
 from ..errors import Cancelled, PamirError
 from .arguments import BAD_INPUT, build_parser, options_from_args
-from .runner import LocalRunner, ReconstructJob, Runner
+from .runner import LocalRunner, ReconstructJob, Runner, backend_module
 from .terminal import ProgressLine, own_stdout, plain_lines, stop_signals
 
 __all__ = ["ReconstructJob", "Runner", "build_parser", "main", "options_from_args"]
@@ -39,41 +39,39 @@ def main(
     """Run one command and return its exit code. A ``runner`` of the caller's own means: inside Blender."""
     argv = list(sys.argv[1:] if argv is None else argv)
     in_blender = runner is not None
-    if argv[:1] == ["bench"] and not in_blender:
-        from ..bench import main as bench
-
-        return bench(argv[1:]) or OK
     try:
+        if argv[:1] == ["bench"] and not in_blender:
+            return backend_module("bench").main(argv[1:]) or OK  # it has options of its own
         args = build_parser(prog, in_blender=in_blender).parse_args(argv)
+        with own_stdout() as stdout, stop_signals() as stopped:
+            _run(args, runner or LocalRunner(), stdout, stopped)
     except SystemExit as stop:  # --help, --version or a mistake, said already
-        return int(stop.code or OK)
-    runner = runner or LocalRunner()
-    with own_stdout() as stdout, stop_signals() as stopped:
-        try:
-            if args.command == "reconstruct":
-                _reconstruct(args, runner, stdout, stopped)
-            elif args.command == "check":
-                _check(args, runner, stdout)
-            else:
-                _parameters(stdout)
-        except Cancelled:
-            print(f"{prog}: stopped; nothing was kept", file=sys.stderr)
-            return STOPPED
-        except KeyboardInterrupt:
-            return STOPPED
-        except PamirError as error:
-            print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
-            return FAILED if error.kind in _BACKEND_KINDS else BAD_INPUT
-        except BrokenPipeError:
-            return FAILED
-        except Exception as error:
-            traceback.print_exc(file=sys.stderr)
-            print(
-                f"{prog}: unexpected {type(error).__name__}, please report it with the lines above",
-                file=sys.stderr,
-            )
-            return FAILED
+        return stop.code if isinstance(stop.code, int) else OK
+    except Cancelled:
+        print(f"{prog}: stopped; nothing was kept", file=sys.stderr)
+        return STOPPED
+    except KeyboardInterrupt:
+        return STOPPED
+    except PamirError as error:
+        print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
+        return FAILED if error.kind in _BACKEND_KINDS else BAD_INPUT
+    except BrokenPipeError:
+        return FAILED
+    except Exception as error:
+        traceback.print_exc(file=sys.stderr)
+        name = type(error).__name__
+        print(f"{prog}: unexpected {name}, please report it with the lines above", file=sys.stderr)
+        return FAILED
     return OK
+
+
+def _run(args: argparse.Namespace, runner: Runner, stdout: TextIO, stopped: threading.Event) -> None:
+    if args.command == "reconstruct":
+        _reconstruct(args, runner, stdout, stopped)
+    elif args.command == "check":
+        _check(args, runner, stdout)
+    else:
+        stdout.write(f"{backend_module('pamir').parameter_table()}\n")
 
 
 def _reconstruct(args: argparse.Namespace, runner: Runner, stdout: TextIO, stopped: threading.Event) -> None:
@@ -105,9 +103,3 @@ def _check(args: argparse.Namespace, runner: Runner, stdout: TextIO) -> None:
         return
     for line in plain_lines(report):
         stdout.write(line + "\n")
-
-
-def _parameters(stdout: TextIO) -> None:
-    from ..pamir import parameter_table
-
-    stdout.write(f"{parameter_table()}\n")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 from ..errors import BackendError, Cancelled
@@ -42,7 +44,7 @@ class LocalRunner:
         self, job: ReconstructJob, on_progress: OnProgress, cancelled: Callable[[], bool]
     ) -> Path:
         """See :class:`Runner`."""
-        pipeline = self._pipeline()
+        pipeline = backend_module("pipeline")
         options = pipeline.ReconstructOptions(**job.options)
         if cancelled():
             raise Cancelled("Cancelled.")
@@ -51,15 +53,15 @@ class LocalRunner:
 
     def check(self, device: str) -> dict[str, Any]:
         """See :class:`Runner`."""
-        return self._pipeline().check_backend(device)
+        return backend_module("pipeline").check_backend(device)
 
-    @staticmethod
-    def _pipeline() -> Any:
-        try:
-            from .. import pipeline
-        except ImportError as error:
-            raise BackendError(
-                f"This Python ({sys.executable}) is incomplete: {error}. Install the backend into it: "
-                'python -m pip install "pamir-blender[backend]"'
-            ) from error
-        return pipeline
+
+def backend_module(name: str) -> ModuleType:
+    """A module of this package that needs the backend's packages; :class:`BackendError` without them."""
+    try:
+        return importlib.import_module(f"..{name}", __package__)
+    except ImportError as error:
+        raise BackendError(
+            f"This Python ({sys.executable}) is incomplete: {error}. Install the backend into it: "
+            'python -m pip install "pamir-blender[backend]"'
+        ) from error
