@@ -7,15 +7,12 @@ Representation for Image-based Human Reconstruction", TPAMI 2021 (section 4 and 
 
 from __future__ import annotations
 
-import dataclasses
-import types
-import typing
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from ..errors import WeightsError
+from . import config_checks as checks
+from .config_values import config_from_dict, config_to_dict
 
-VARIANTS = ("paper", "released")
 SIZES = ("lite", "paper")
 
 
@@ -94,18 +91,16 @@ class CameraConfig:
 
 
 class _ConfigDict:
-    """To and from plain JSON values; unknown, missing or mistyped entries are refused."""
+    """To and from plain JSON values."""
 
     def to_dict(self) -> dict[str, Any]:
         """Nested dict of JSON values."""
-        return _plain(dataclasses.asdict(self))
+        return config_to_dict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`; raises WeightsError naming the offending entry."""
-        config = _build(cls, values, cls.__name__)
-        config.validate()
-        return config
+        return config_from_dict(cls, values)
 
 
 @dataclass(frozen=True)
@@ -160,10 +155,10 @@ class GeometryConfig(_ConfigDict):
 
     def validate(self) -> None:
         """Raise WeightsError for values no network can be built from."""
-        _check_image(self.image)
-        _check_volume(self.volume)
-        _check_decoder(self.decoder)
-        _check_camera(self.camera)
+        checks.check_image(self.image)
+        checks.check_volume(self.volume)
+        checks.check_decoder(self.decoder)
+        checks.check_camera(self.camera)
 
 
 @dataclass(frozen=True)
@@ -224,85 +219,8 @@ class TextureConfig(_ConfigDict):
 
     def validate(self) -> None:
         """Raise WeightsError for values no network can be built from."""
-        _check_texture_encoder(self.image)
-        _check_volume(self.volume)
-        _check_decoder(self.decoder)
-        _check_camera(self.camera)
-        _require(0 <= self.geometry_channels <= 4096, f"geometry_channels={self.geometry_channels}")
-
-
-def _require(condition: bool, what: str) -> None:
-    if not condition:
-        raise WeightsError(f"The network configuration is not usable: {what}. Use the file it came with.")
-
-
-def _check_image(c: ImageEncoderConfig) -> None:
-    _require(c.image_channels in (3, 4), f"image_channels={c.image_channels}, 3 or 4 expected")
-    _require(c.stem_stride in (2, 4), f"stem_stride={c.stem_stride}, 2 or 4 expected")
-    _require(1 <= c.stacks <= 8 and 1 <= c.residuals <= 8, "stacks and residuals must be 1 to 8")
-    _require(2 <= len(c.level_widths) <= 8, "level_widths needs 2 to 8 entries")
-    step = c.stem_stride * 2 ** (len(c.level_widths) - 1)
-    _require(c.image_size % step == 0 and 0 < c.image_size <= 2048, f"image_size={c.image_size}, step {step}")
-    widths = (c.stem_channels, c.feature_channels, *c.level_widths)
-    _require(all(0 < w <= 4096 for w in widths), "image encoder widths out of range")
-    _require(1 <= c.norm_groups <= 64, f"norm_groups={c.norm_groups}")
-    _require(all(w % (2 * c.norm_groups) == 0 for w in c.level_widths), "level_widths do not fit norm_groups")
-    _require(c.stem_channels % c.norm_groups == 0, "stem_channels do not fit norm_groups")
-
-
-def _check_volume(c: VolumeEncoderConfig) -> None:
-    _require(0 < c.channels <= 16 and 8 <= c.resolution <= 512, "volume channels or resolution out of range")
-    _require(1 <= len(c.stem) <= 4 and 0 <= c.blocks <= 8, "volume stem or blocks out of range")
-    _require(1 <= c.norm_groups <= 64 and 1 <= c.block_dilation <= 4, "volume norm_groups or dilation")
-    _require(0 < c.block_middle <= 1024 and c.block_middle % c.norm_groups == 0, "volume block_middle")
-    for kernel, stride, dilation, width in c.stem:
-        _require(1 <= kernel <= 9 and 1 <= stride <= 8 and 1 <= dilation <= 4, "volume stem row out of range")
-        _require(0 < width <= 1024 and width % c.norm_groups == 0, "volume widths do not fit norm_groups")
-
-
-def _check_decoder(c: DecoderConfig) -> None:
-    _require(2 <= len(c.hidden) <= 8 and all(0 < w <= 8192 for w in c.hidden), "decoder widths out of range")
-
-
-def _check_camera(c: CameraConfig) -> None:
-    _require(c.variant in VARIANTS, f"variant={c.variant!r}, one of {VARIANTS} expected")
-    _require(c.focal > 0 and c.image_size > 0 and c.distance > 1, "camera numbers out of range")
-
-
-def _check_texture_encoder(c: TextureEncoderConfig) -> None:
-    _require(c.image_channels in (3, 4), f"image_channels={c.image_channels}, 3 or 4 expected")
-    _require(c.image_size % 4 == 0 and 0 < c.image_size <= 2048, f"image_size={c.image_size}")
-    _require(1 <= c.norm_groups <= 64 and 0 <= c.blocks <= 16, "texture norm_groups or blocks out of range")
-    _require(all(0 < w <= 4096 and w % c.norm_groups == 0 for w in c.widths), "texture widths, norm_groups")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value
-
-
-def _build(kind: type, values: Any, where: str) -> Any:
-    hints = typing.get_type_hints(kind)
-    names = {f.name for f in dataclasses.fields(kind)}
-    _require(isinstance(values, dict), f"{where} is not a table")
-    _require(
-        set(values) == names, f"{where} has entries {sorted(map(str, values))}, expected {sorted(names)}"
-    )
-    return kind(**{name: _typed(hints[name], values[name], f"{where}.{name}") for name in names})
-
-
-def _typed(hint: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _build(hint, value, where)
-    if typing.get_origin(hint) is tuple:
-        _require(isinstance(value, (list, tuple)), f"{where} is not a list")
-        kinds = typing.get_args(hint)
-        if len(kinds) == 2 and kinds[1] is Ellipsis:
-            kinds = (kinds[0],) * len(value)
-        _require(len(kinds) == len(value), f"{where} has {len(value)} entries")
-        return tuple(_typed(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
-    accepted: type | types.UnionType = int | float if hint is float else hint
-    ok = isinstance(value, accepted) and (hint is bool or not isinstance(value, bool))
-    _require(ok, f"{where}={value!r} is not of type {hint.__name__}")
-    return float(value) if hint is float else value
+        checks.check_texture_encoder(self.image)
+        checks.check_volume(self.volume)
+        checks.check_decoder(self.decoder)
+        checks.check_camera(self.camera)
+        checks.require(0 <= self.geometry_channels <= 4096, f"geometry_channels={self.geometry_channels}")
