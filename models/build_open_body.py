@@ -42,7 +42,10 @@ class Sculptor:
         average = self.sculpt(AVERAGE)
         self.skin, self.faces = topology.closed_skin(self.base, average * 10)
         rig = rest_pose.smpl_weights(makehuman.load_rig_weights(data), count)
-        self.weights = rest_pose.keep_four(self.skin @ rig)
+        smooth = rest_pose.smooth_weights(
+            self.skin @ rig, self.faces, self.skin @ average, self.joint_matrix @ average
+        )
+        self.weights = rest_pose.keep_four(smooth)
 
     def sculpt(self, phenotype: dict[str, float]) -> np.ndarray:
         """(N, 3) metres in MakeHuman's A-pose."""

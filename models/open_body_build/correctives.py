@@ -1,4 +1,4 @@
-"""Pose correctives: what linear blend skinning loses against dual-quaternion skinning (Kavan et al. 2007)."""
+"""Pose correctives: what linear blend skinning loses against dual-quaternion skinning."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from pamir_blender.contracts import JOINT_PARENTS
+
+from .dual_quaternions import blend_rigid
 
 POSES = 700
 RIDGE = 0.05
@@ -44,30 +46,6 @@ def _world(rotations: np.ndarray, joints: np.ndarray) -> tuple[np.ndarray, np.nd
     return world, place - np.einsum("pjab,jb->pja", world, joints)
 
 
-def _quaternion_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Product of quaternions (..., 4), real part last."""
-    av, aw, bv, bw = a[..., :3], a[..., 3:], b[..., :3], b[..., 3:]
-    vector = aw * bv + bw * av + np.cross(av, bv)
-    return np.concatenate([vector, aw * bw - (av * bv).sum(-1, keepdims=True)], axis=-1)
-
-
-def _dual_quaternion_skinning(
-    template: np.ndarray, weights: np.ndarray, world: np.ndarray, shift: np.ndarray
-) -> np.ndarray:
-    """(V, 3) posed by one set of transforms (24, 3, 3), (24, 3)."""
-    real = Rotation.from_matrix(world).as_quat()
-    for joint, parent in enumerate(JOINT_PARENTS):  # neighbours on the same half of the sphere
-        if parent >= 0 and real[joint] @ real[parent] < 0:
-            real[joint] *= -1
-    dual = 0.5 * _quaternion_product(np.concatenate([shift, np.zeros((24, 1))], axis=1), real)
-    blend, blend_dual = weights @ real, weights @ dual
-    norm = np.linalg.norm(blend, axis=1, keepdims=True)
-    blend, blend_dual = blend / norm, blend_dual / norm
-    conjugate = blend * [-1, -1, -1, 1]
-    move = 2 * _quaternion_product(blend_dual, conjugate)[:, :3]
-    return Rotation.from_quat(blend).apply(template) + move
-
-
 def fit_correctives(
     template: np.ndarray, joints: np.ndarray, weights: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, dict[str, float]]:
@@ -80,7 +58,8 @@ def fit_correctives(
         out = np.empty((len(rotations), len(template), 3), dtype=np.float32)
         world, shift = _world(rotations, joints)
         for index in range(len(rotations)):
-            goal = _dual_quaternion_skinning(template, weights, world[index], shift[index])
+            turn, move = blend_rigid(weights, world[index], shift[index])
+            goal = turn.apply(template) + move
             blend = np.einsum("vj,jab->vab", weights, world[index])
             # Nearly singular blends (a bone turned by half a circle) have no meaningful rest offset.
             inverse = np.linalg.pinv(blend, rcond=0.2)

@@ -66,7 +66,7 @@ def load_rig_weights(data: Path) -> dict[str, list]:
 class Targets:
     """MakeHuman's macro targets of adults, blended from a few numbers in [0, 1]."""
 
-    def __init__(self, data: Path, vertex_count: int):
+    def __init__(self, data: Path, vertex_count: int) -> None:
         self.folder = data / "targets"
         self.vertex_count = vertex_count
         self.load = cache(self._load)

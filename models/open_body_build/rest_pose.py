@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import sparse
+from scipy.spatial.transform import Rotation
 
 from pamir_blender.contracts import JOINT_PARENTS
 
+from .dual_quaternions import blend_rigid
 from .makehuman import BaseMesh
+
+SMOOTHING_STEPS = 25
+COLLAR_LIFT = 0.3  # share of the collar's slope that the T-pose takes away; the arm does the rest
 
 # Each SMPL joint as a mean of MakeHuman's joint cubes (name -> share).
 _CENTRE_JOINTS: dict[int, dict[str, float]] = {
@@ -107,8 +113,6 @@ def _shortest(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _half_way(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
     """Rotation ``share`` of the way from ``a`` to ``b``."""
-    from scipy.spatial.transform import Rotation
-
     step = Rotation.from_matrix(a.T @ b).as_rotvec()
     return a @ Rotation.from_rotvec(share * step).as_matrix()
 
@@ -126,8 +130,8 @@ def t_pose_rotations(joints: np.ndarray, knuckles: dict[str, np.ndarray]) -> np.
         hip, knee, ankle, foot = (i + off for i in (1, 4, 7, 10))
         out = np.array([sign, 0, 0])
         clavicle = joints[shoulder] - joints[collar]
-        goal = np.array([sign * np.hypot(clavicle[0], clavicle[1]), 0.01, clavicle[2]])
-        rotations[collar] = _shortest(clavicle, goal)
+        level = np.array([sign * np.hypot(clavicle[0], clavicle[1]), 0.01, clavicle[2]])
+        rotations[collar] = _half_way(np.eye(3), _shortest(clavicle, level), COLLAR_LIFT)
         upper, fore = joints[elbow] - joints[shoulder], joints[wrist] - joints[elbow]
         bend = np.cross(upper, fore)
         up = np.array([0, -sign, 0])  # the axis about which a straight arm bends forward
@@ -150,13 +154,36 @@ def t_pose_rotations(joints: np.ndarray, knuckles: dict[str, np.ndarray]) -> np.
 def to_t_pose(
     vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray, rotations: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (K, 3) and joints (24, 3) in T-pose, such that skinning back gives the sculpt exactly."""
+    """Vertices (K, 3) and joints (24, 3) in T-pose, such that dual-quaternion skinning back gives the sculpt.
+
+    Every vertex goes back by one rigid motion, so nothing swells or shrinks as it would by inverting
+    blended matrices; the pose correctives later make linear blend skinning follow the same motion.
+    """
     moved = joints.copy()
     for joint, parent in enumerate(JOINT_PARENTS):
         if parent >= 0:
             moved[joint] = moved[parent] + rotations[parent] @ (joints[joint] - joints[parent])
     back = rotations.transpose(0, 2, 1)  # T-pose to A-pose: x -> back (x - moved) + joints
-    shift = joints - np.einsum("jab,jb->ja", back, moved)
-    blend = np.einsum("vj,jab->vab", weights, back)
-    offset = weights @ shift
-    return np.linalg.solve(blend, (vertices - offset)[..., None])[..., 0], moved
+    turn, move = blend_rigid(weights, back, joints - np.einsum("jab,jb->ja", back, moved))
+    return turn.inv().apply(vertices - move), moved
+
+
+def smooth_weights(
+    weights: np.ndarray, faces: np.ndarray, vertices: np.ndarray, joints: np.ndarray
+) -> np.ndarray:
+    """Diffuse the weights (K, 24) about shoulders and hips, where the rig's are too narrow for big turns.
+
+    ``vertices`` (K, 3) and ``joints`` (24, 3) in one pose, metres.
+    """
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    edges = np.concatenate([edges, edges[:, ::-1]])
+    length = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
+    graph = sparse.csr_matrix((1 / np.maximum(length, 1e-4), edges.T), shape=(len(vertices),) * 2)
+    graph = sparse.diags_array(1 / np.asarray(graph.sum(axis=1)).ravel()) @ graph
+    share = np.zeros(len(vertices))
+    for joint, radius in ((16, 0.17), (17, 0.17), (1, 0.2), (2, 0.2)):
+        distance = np.linalg.norm(vertices - joints[joint], axis=1)
+        share = np.maximum(share, 0.5 * np.clip(2 - 2 * distance / radius, 0, 1))
+    for _ in range(SMOOTHING_STEPS):
+        weights = weights + share[:, None] * (graph @ weights - weights)
+    return weights

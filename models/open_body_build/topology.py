@@ -117,7 +117,7 @@ def closed_skin(base: BaseMesh, vertices: np.ndarray) -> tuple[sparse.csr_matrix
         loop = _boundary_loop(quads[socket])
         middle = vertices[loop].mean(axis=0)
         eye = eyes[0] if middle[0] > 0 else eyes[1]
-        pole = middle + [0, 0, 0.3]
+        pole = middle + np.array([0, 0, 0.3])
         previous = loop
         for ring in range(1, EYE_RINGS):
             points = vertices[loop] + (pole - vertices[loop]) * ring / EYE_RINGS
@@ -183,4 +183,4 @@ def enlarge_details(vertices: np.ndarray, joints: np.ndarray) -> np.ndarray:
     head = _smoothstep((vertices[:, 1] - joints[15, 1] + 0.04) / 0.04)
     front = head * _smoothstep((vertices[:, 2] - joints[15, 2]) / 0.06)
     centre = np.array([0, joints[15, 1] + 0.04, joints[15, 2]])
-    return np.where(front[:, None] > 0, out + 1.1 * front[:, None] * (out - centre), out)
+    return np.where(front[:, None] > 0, out + 1.6 * front[:, None] * (out - centre), out)
