@@ -1,0 +1,55 @@
+"""Small facts about triangle meshes that the rigging steps share: normals, neighbours, closedness."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def face_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(F, 3) float64 normals of length twice the face's area, outward for counter-clockwise faces."""
+    a, b, c = (vertices[faces[:, corner]].astype(np.float64) for corner in range(3))
+    return np.cross(b - a, c - a)
+
+
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(V, 3) float32 area-weighted unit normals; (0, 0, 1) for vertices without a face."""
+    by_face = face_normals(vertices, faces)
+    normals = np.empty((len(vertices), 3))
+    for axis in range(3):
+        share = np.repeat(by_face[:, axis], 3)
+        normals[:, axis] = np.bincount(faces.ravel(), share, len(vertices))
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    normals[length[:, 0] < 1e-30] = (0.0, 0.0, 1.0)
+    return (normals / np.where(length < 1e-30, 1.0, length)).astype(np.float32)
+
+
+def edges(faces: np.ndarray) -> np.ndarray:
+    """(E, 2) distinct undirected edges, lower vertex first."""
+    ends = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    count = int(faces.max()) + 1 if len(faces) else 1
+    key = np.sort(ends[:, 0].astype(np.int64) * count + ends[:, 1])
+    key = key[np.concatenate([np.ones(min(len(key), 1), bool), key[1:] != key[:-1]])]
+    return np.stack([key // count, key % count], axis=1)
+
+
+def face_pairs(faces: np.ndarray) -> np.ndarray:
+    """(P, 2) faces that share an edge, once each; edges of more or fewer than two faces are left out."""
+    ends = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    key = ends[:, 0].astype(np.int64) * (int(faces.max()) + 1) + ends[:, 1]
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
+    lengths = np.diff(np.append(starts, len(key)))
+    pairs = starts[lengths == 2]
+    return np.stack([order[pairs], order[pairs + 1]], axis=1) % len(faces)
+
+
+def is_closed(faces: np.ndarray) -> bool:
+    """Whether every edge is used once in each direction: watertight, manifold along edges, oriented."""
+    if len(faces) == 0:
+        return False
+    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
+    count = int(faces.max()) + 1
+    forward = np.sort(ends[:, 0] * count + ends[:, 1])
+    backward = np.sort(ends[:, 1] * count + ends[:, 0])
+    return bool((forward[1:] != forward[:-1]).all() and np.array_equal(forward, backward))
