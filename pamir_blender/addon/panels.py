@@ -52,7 +52,7 @@ class PAMIR_PT_photo(_Sidebar, bpy.types.Panel):
         if icon:
             box.template_icon(icon_value=icon, scale=8.0)
         row = box.row(align=True)
-        if icon:
+        if Path(bpy.path.abspath(path)).is_file():
             row.label(text=Path(path).name)
         else:
             row.alert = True

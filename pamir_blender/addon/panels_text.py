@@ -14,7 +14,7 @@ def wrapped(
     layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE", faint: bool = False
 ) -> None:
     """Draw ``text`` over as many lines as it needs, the icon before the first."""
-    scale = context.preferences.system.ui_scale
+    scale = context.preferences.system.ui_scale or 1.0  # 0 before the first window
     width = context.region.width if context.region is not None else 300
     characters = max(16, int((width / scale - _MARGIN) / _CHARACTER))
     column = layout.column(align=True)

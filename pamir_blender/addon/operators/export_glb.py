@@ -53,7 +53,6 @@ class PAMIR_OT_export_glb(bpy.types.Operator):
             return {"CANCELLED"}
         path = Path(bpy.path.abspath(self.filepath)).with_suffix(".glb")
         roles = ("armature", "clothed", "body") if self.with_body else ("armature", "clothed")
-        character = active_character(context)
         parts = _parts(active_character(context), roles)
         try:
             with _only_selected(context, parts):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import bpy
@@ -96,6 +96,7 @@ def _digest(body: BodyData) -> str:
 def select_character(owner: str, context: bpy.types.Context) -> None:
     """Select the new armature, as importers do; an artist who is inside another mode is left alone."""
     armature = ownership.find_object(owner, "armature")
+    context.view_layer.update()  # Blender 5 lists new objects only then
     if context.mode != "OBJECT" or armature is None or armature.name not in context.view_layer.objects:
         return
     for obj in context.view_layer.objects:
@@ -108,7 +109,9 @@ def _hide(body: bpy.types.Object, scene: bpy.types.Scene) -> None:
     """The body would show through its clothes; it stays one click away in the panel and the outliner."""
     body.hide_render = True
     for view_layer in scene.view_layers:
-        if body.name in view_layer.objects:
+        # Raised for a layer that excludes the collection. Whether it does cannot be asked before Blender 5
+        # has brought the layer's list of objects up to date.
+        with suppress(RuntimeError):
             body.hide_set(True, view_layer=view_layer)
 
 

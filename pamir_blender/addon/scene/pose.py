@@ -66,6 +66,8 @@ def read_pose(armature: bpy.types.Object, depsgraph: bpy.types.Depsgraph | None 
 
 def _bones(armature: bpy.types.Object) -> tuple[list[bpy.types.PoseBone], np.ndarray]:
     """The 24 pose bones in SMPL's order and their rest orientations (24, 3, 3)."""
+    if armature.pose is None or REST_SHIFT not in armature:
+        raise RequestError(f"{armature.name} is not an armature that PaMIR made.")
     found = [armature.pose.bones.get(name) for name in JOINT_NAMES]
     missing = [name for name, bone in zip(JOINT_NAMES, found, strict=True) if bone is None]
     if missing:
@@ -78,7 +80,4 @@ def _bones(armature: bpy.types.Object) -> tuple[list[bpy.types.PoseBone], np.nda
 
 
 def _rest_shift(armature: bpy.types.Object) -> np.ndarray:
-    shift = armature.get(REST_SHIFT)
-    if shift is None or len(shift) != 3:
-        raise RequestError(f"The armature {armature.name} was not made by PaMIR.")
-    return np.array(list(shift), np.float64)
+    return np.array(list(armature[REST_SHIFT]), np.float64)

@@ -1,0 +1,86 @@
+"""A worker without torch: its pipeline does what the photo's name says, with a made-up person."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+
+import synthetic_person as person  # noqa: E402
+
+from pamir_blender import errors  # noqa: E402
+from pamir_blender.result import whole_folder  # noqa: E402
+from pamir_blender.worker import server  # noqa: E402
+
+
+class ReconstructOptions:
+    """Takes what the real one takes."""
+
+    def __init__(self, **options):
+        self.__dict__.update(options)
+
+
+class Backend:
+    """Writes real result folders."""
+
+    def __init__(self, device="auto"):
+        self.device = device
+
+    def reconstruct(self, options, out, *, on_progress, on_body, cancelled):
+        photo = Path(options.photo)
+        story = photo.stem.split()[0]
+        with whole_folder(out) as folder:
+            on_progress("photo", 0.05, "Finding the person")
+            if story == "nobody":
+                raise errors.NoPersonError(f"Nobody was found in {photo.name}. Choose another photo.")
+            arrays = person.scene_arrays()
+            on_body(person.write_folder(folder / "body", arrays, photo, early=True))
+            on_progress("surface", 0.4, "Finding the surface")
+            time.sleep(0.3)  # long enough for the early body to be looked at
+            getattr(self, f"do_{story}", lambda *_: None)(arrays, cancelled)
+            person.write_folder(folder, arrays, photo)
+            (folder / "options.txt").write_text(repr(sorted(vars(options).items())), "utf-8")
+            on_progress("save", 1.0, "Saving")
+        return out
+
+    def do_slow(self, arrays, cancelled):
+        while not cancelled():
+            time.sleep(0.02)
+        raise errors.Cancelled("stopped")
+
+    def do_deaf(self, arrays, cancelled):
+        time.sleep(60)
+
+    def do_killed(self, arrays, cancelled):
+        os._exit(9)
+
+    def do_memory(self, arrays, cancelled):
+        raise MemoryError
+
+    def do_moved(self, arrays, cancelled):
+        arrays["pose"][16] += 0.3
+
+    def do_damaged(self, arrays, cancelled):
+        arrays["clothed_vertices_rest"][3] = float("nan")
+
+    def do_bare(self, arrays, cancelled):
+        del arrays["clothed_corner_uv"]
+
+
+def check_backend(device):
+    return {
+        "device": "cpu",
+        "device_name": "made up",
+        "python": "3.11",
+        "versions": {"torch": "2.13.0", "skimage": None},
+        "models": [
+            {"name": "geometry", "ok": True, "detail": "abc"},
+            {"name": "texture", "ok": False, "file": "t"},
+        ],
+    }
+
+
+if __name__ == "__main__":
+    server.serve(lambda: sys.modules[__name__], die_with_parent="--die-with-parent" in sys.argv)
