@@ -34,8 +34,8 @@ class GeometryTask:
         export_path: Path,
         loss: OccupancyLoss = "bce",
         outline: float = 1.0,
-        field_views: int = 16,
-        mesh_views: int = 5,
+        field_views: int = 12,
+        mesh_views: int = 4,
         mesh_resolution: int = 128,
         card: dict[str, Any] | None = None,
     ) -> None:

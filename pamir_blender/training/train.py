@@ -20,6 +20,7 @@ from ..pamir.texture import TextureNetwork
 from ..pamir.weights import load_geometry, load_texture
 from .dataset import ViewDataset
 from .geometry_task import GeometryTask
+from .parallel import Group, run_in_processes
 from .schedule import Budget
 from .texture_task import TextureTask
 from .trainer import Trainer, TrainingOptions
@@ -42,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", choices=("lite", "paper"), default="lite")
     parser.add_argument("--minutes", type=float, help="training time over all resumes")
     parser.add_argument("--steps", type=int, help="optimiser steps, instead of --minutes")
-    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=4, help="views per step and process")
     parser.add_argument("--points", type=int, default=4096, help="points per view")
     parser.add_argument("--true-bodies", type=float, default=0.3, help="share of views given their true body")
     parser.add_argument(
@@ -55,7 +56,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
-    parser.add_argument("--workers", type=int, default=1, help="loader processes: 0 or 1")
+    parser.add_argument(
+        "--processes", type=int, default=1, help="training processes, which share the threads"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="loader processes of each: 0 or 1")
     parser.add_argument("--checkpoint-seconds", type=float, default=180.0)
     parser.add_argument("--validate-seconds", type=float, default=480.0)
     return parser
@@ -64,18 +68,25 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 0 on success, 2 with one line on stderr for unusable input."""
     options = build_parser().parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    command = arguments if arguments is not None else sys.argv[1:]
     try:
-        trainer = build_trainer(options, arguments if arguments is not None else sys.argv[1:])
+        build_trainer(options, command)  # refuses unusable input here, before any process starts
+        run_in_processes(options.processes, train, options, command)
     except (PamirError, ValueError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
-    print(trainer.run())
     return 0
 
 
-def build_trainer(options: argparse.Namespace, command: list[str]) -> Trainer:
+def train(group: Group, options: argparse.Namespace, command: list[str]) -> None:
+    """One process's part of the training."""
+    torch.set_num_threads(max(1, (options.threads or torch.get_num_threads()) // group.size))
+    scores = build_trainer(options, command, group).run()
+    if group.leads:
+        print(scores)
+
+
+def build_trainer(options: argparse.Namespace, command: list[str], group: Group | None = None) -> Trainer:
     """The trainer that the parsed ``options`` ask for; raises PamirError or ValueError for unusable ones."""
     torch.manual_seed(options.seed)
     card = {"command": ["python", "-m", "pamir_blender.training.train", *command]}
@@ -98,6 +109,7 @@ def build_trainer(options: argparse.Namespace, command: list[str]) -> Trainer:
             checkpoint_seconds=options.checkpoint_seconds,
             validate_seconds=options.validate_seconds,
         ),
+        group,
     )
 
 
@@ -121,7 +133,7 @@ def _geometry(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Geom
     task = GeometryTask(
         network,
         held_out=held_out,
-        body_faces=load_body_model().faces.numpy(),
+        body_faces=load_body_model(val / "body.npz").faces.numpy(),
         loss=options.loss or ("bce" if options.size == "lite" else "mse"),
         outline=options.outline,
         **common,

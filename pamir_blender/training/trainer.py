@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from ..pamir.devices import choose_device
 from .averaging import WeightAverage
 from .batches import Batch, mirror, to_device
+from .parallel import Group
 from .precision import choose_precision, use_channels_last
 from .schedule import Budget, learning_rate
 
@@ -73,8 +74,11 @@ class TrainingOptions:
 class Trainer:
     """Trains ``task`` on ``data``; :meth:`run` resumes from ``options.out`` if it holds a checkpoint."""
 
-    def __init__(self, task: Task, data: EpochData, options: TrainingOptions) -> None:
+    def __init__(
+        self, task: Task, data: EpochData, options: TrainingOptions, group: Group | None = None
+    ) -> None:
         self.task, self.data, self.options = task, data, options
+        self.group = group or Group()
         self.device = choose_device(options.device)
         self.precision = choose_precision(options.precision, self.device)
         torch.manual_seed(options.seed)
@@ -87,28 +91,33 @@ class Trainer:
             lr=options.learning_rate,
         )
         self.step = self.samples = self.epoch = 0
-        self.elapsed = 0.0
+        self.elapsed = self.fraction = 0.0
+        self.scores: dict[str, float] = {}
         options.out.mkdir(parents=True, exist_ok=True)
 
     def run(self) -> dict[str, float]:
         """Train to the end of the budget; returns the last validation's scores."""
         resumed = self.resume()
+        torch.manual_seed(self.options.seed + 7919 * (self.step * self.group.size + self.group.rank))
         self._note("start", resumed=resumed, device=str(self.device), precision=str(self.precision))
         start = time.monotonic() - self.elapsed
         since = {"log": self.elapsed, "checkpoint": self.elapsed, "validation": self.elapsed}
         sums: dict[str, float] = {}
-        logged = self.samples
+        counted, logged = 0, self.samples
         for batch in self._batches():
-            if self.options.budget.fraction(self.step, self.elapsed) >= 1.0:
+            self.fraction = self.group.agree(self.options.budget.fraction(self.step, self.elapsed))
+            if self.fraction >= 1.0:
                 break
             for key, value in self._train_step(batch).items():
-                sums[key] = sums.get(key, 0.0) + value * len(batch["image"])
+                sums[key] = sums.get(key, 0.0) + value
+            counted += 1
             self.elapsed = time.monotonic() - start
+            if not self.group.leads:
+                continue
             if self.elapsed - since["log"] >= self.options.log_seconds:
-                count = self.samples - logged
-                rate = count / (self.elapsed - since["log"])
-                self._note("train", rate=rate, lr=self._rate(), **{k: v / count for k, v in sums.items()})
-                sums, logged, since["log"] = {}, self.samples, self.elapsed
+                rate = (self.samples - logged) / (self.elapsed - since["log"])
+                self._note("train", rate=rate, lr=self._rate(), **{k: v / counted for k, v in sums.items()})
+                sums, counted, logged, since["log"] = {}, 0, self.samples, self.elapsed
             if self.elapsed - since["checkpoint"] >= self.options.checkpoint_seconds:
                 self.save()
                 since["checkpoint"] = self.elapsed
@@ -116,14 +125,15 @@ class Trainer:
                 self.validate()
                 self.elapsed = time.monotonic() - start
                 since = dict.fromkeys(since, self.elapsed)
-                logged = self.samples
-                sums = {}
+                sums, counted, logged = {}, 0, self.samples
+        if not self.group.leads:
+            return {}
         scores = self.validate()
         self.save()
         return scores
 
     def validate(self) -> dict[str, float]:
-        """Score the averaged weights, export them, note both in the log and redraw the curves."""
+        """Score the averaged weights, note it in the log and redraw the curves."""
         with torch.no_grad():
             scores = self.task.validate(self.average.network)
         self._note("validation", **scores)
@@ -140,7 +150,7 @@ class Trainer:
         return scores
 
     def save(self) -> None:
-        """Write the checkpoint, replacing the one before in one move."""
+        """Write the checkpoint, replacing the one before in one move, and export the averaged weights."""
         state = {
             "step": self.step,
             "samples": self.samples,
@@ -150,10 +160,15 @@ class Trainer:
             "average": self.average.state(),
             "optimizer": self.optimizer.state_dict(),
             "random": torch.get_rng_state(),
+            "scores": self.scores,
         }
         partial = self.options.out / (CHECKPOINT + ".part")
         torch.save(state, partial)
         partial.replace(self.options.out / CHECKPOINT)
+        progress = {"steps": self.step, "samples": self.samples, "hours": round(self.elapsed / 3600, 3)}
+        self.task.export(
+            self.average.network, {**progress, "seed": self.options.seed, "validation": self.scores}
+        )
 
     def resume(self) -> bool:
         """Take up ``options.out``'s checkpoint, if there is one; says whether there was."""
@@ -165,14 +180,13 @@ class Trainer:
         self.epoch, self.elapsed = int(state["epoch"]), float(state["elapsed"])
         self.network.load_state_dict(state["network"])
         self.average.load(state["average"])
+        self.scores = dict(state["scores"])
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"].cpu())
         return True
 
     def _rate(self) -> float:
-        return learning_rate(
-            self.options.budget.fraction(self.step, self.elapsed), self.options.learning_rate
-        )
+        return learning_rate(self.fraction, self.options.learning_rate)
 
     def _train_step(self, batch: Batch) -> dict[str, float]:
         for group in self.optimizer.param_groups:
@@ -184,36 +198,44 @@ class Trainer:
             parts = self.task.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         parts["total"].backward()
+        self.group.average_gradients(self.network.parameters())
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.options.gradient_limit)
         if not torch.isfinite(norm):
             raise FloatingPointError(
                 f"the gradient is not finite at step {self.step}; train with --precision float32"
             )
         self.optimizer.step()
-        self.average.update(self.network)
+        if self.group.leads:
+            self.average.update(self.network)
         self.step += 1
-        self.samples += len(batch["image"])
+        self.samples += len(batch["image"]) * self.group.size
         return {key: float(value.detach()) for key, value in parts.items()}
 
     def _batches(self) -> Iterator[Batch]:
-        """Batches without end; every epoch is shuffled by the seed and its own number."""
+        """Batches without end; every epoch is shuffled by the seed and its own number.
+
+        The processes of a group shuffle alike, and each takes its own part.
+        """
+        workers = min(1, self.options.workers)
         while True:
             self.epoch += 1
             self.data.set_epoch(self.epoch)
-            order = torch.Generator().manual_seed(self.options.seed * 1_000_003 + self.epoch)
-            workers = min(1, self.options.workers)
+            shuffle = torch.Generator().manual_seed(self.options.seed * 1_000_003 + self.epoch)
+            order = torch.randperm(len(self.data), generator=shuffle).tolist()
+            each = len(order) // self.group.size
             yield from DataLoader(
                 self.data,
                 batch_size=self.options.batch_size,
-                shuffle=True,
-                drop_last=len(self.data) >= self.options.batch_size,
+                sampler=order[self.group.rank * each : (self.group.rank + 1) * each],
+                drop_last=each >= self.options.batch_size,
                 num_workers=workers,
                 prefetch_factor=3 if workers else None,
-                generator=order,
             )
 
     def _note(self, kind: str, **values: Any) -> None:
-        """Append one line to the log."""
+        """Append one line to the log, in the leading process alone."""
+        if not self.group.leads:
+            return
         line = {"kind": kind, "step": self.step, "samples": self.samples, "seconds": round(self.elapsed, 1)}
         rounded = {k: round(v, 6) if isinstance(v, float) else v for k, v in values.items()}
         with (self.options.out / LOG).open("a", encoding="utf-8") as log:

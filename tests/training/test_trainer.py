@@ -8,13 +8,13 @@ import torch
 pytest.importorskip("igl", reason="libigl is not installed (extra 'train')")
 trimesh = pytest.importorskip("trimesh", reason="trimesh is not installed (extra 'train')")
 
-from pamir_blender.pamir.weights import load_geometry  # noqa: E402
-
 from pamir_blender.pamir.config import GeometryConfig, ImageEncoderConfig, VolumeEncoderConfig  # noqa: E402
 from pamir_blender.pamir.geometry import GeometryNetwork  # noqa: E402
 from pamir_blender.pamir.voxelise import voxelise_occupancy  # noqa: E402
+from pamir_blender.pamir.weights import load_geometry  # noqa: E402
 from pamir_blender.training.batches import mirror, outline_weights, sample_image  # noqa: E402
 from pamir_blender.training.geometry_task import GeometryTask  # noqa: E402
+from pamir_blender.training.parallel import run_in_processes  # noqa: E402
 from pamir_blender.training.precision import choose_precision  # noqa: E402
 from pamir_blender.training.schedule import Budget  # noqa: E402
 from pamir_blender.training.trainer import Trainer, TrainingOptions  # noqa: E402
@@ -95,7 +95,7 @@ class Ellipsoids:
         }
 
 
-def build(out, budget, **changes):
+def build(out, budget, group=None, **changes):
     torch.manual_seed(0)
     held_out = {"true": Ellipsoids(3, estimated=False)}
     _, faces = ellipsoid(np.ones(3), np.zeros(3))
@@ -109,7 +109,7 @@ def build(out, budget, **changes):
         card={"name": "ellipsoids"},
     )
     values = {"average": 0.98, "batch_size": 8, "learning_rate": 1e-2, "workers": 0, "precision": "float32"}
-    return Trainer(task, Ellipsoids(64), TrainingOptions(out, budget, **{**values, **changes}))
+    return Trainer(task, Ellipsoids(64), TrainingOptions(out, budget, **{**values, **changes}), group)
 
 
 def log_lines(out, kind):
@@ -156,6 +156,27 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
         results.append(torch.cat([p.detach().flatten() for p in trainer.network.parameters()]))
     assert torch.equal(results[0], results[1])
     assert not torch.equal(results[0], results[2])
+
+
+def _two(group, out):
+    trainer = build(out, Budget(steps=2), group=group, batch_size=2)
+    trainer.run()
+    torch.save(trainer.network.state_dict(), out / f"{group.rank}.pt")
+    for parameter in trainer.network.parameters():
+        parameter.grad = torch.full_like(parameter, float(group.rank + 1))
+    group.average_gradients(trainer.network.parameters())
+    assert all((p.grad == 1.5).all() for p in trainer.network.parameters())
+    assert group.agree(float(group.rank + 3)) == 3.0
+
+
+def test_two_processes_train_one_network(tmp_path):
+    run_in_processes(2, _two, tmp_path)
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert (state["step"], state["samples"]) == (2, 8)
+    assert len(log_lines(tmp_path, "start")) == 1
 
 
 def test_the_average_follows_the_weights(tmp_path):
