@@ -14,6 +14,7 @@ preview.png     the photo's crop beside the mesh from front, side and back
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import shutil
 import uuid
@@ -65,6 +66,9 @@ def whole_folder(out: Path) -> Iterator[Path]:
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / JSON_NAME).is_file())):
         raise ResultError(f"{out} exists and is not an earlier result: choose an empty or a new folder")
     partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")
+    # A job that was killed could not tidy up; one folder never has two jobs at a time.
+    for leftover in out.parent.glob(f".{glob.escape(out.name)}.????????.partial"):
+        shutil.rmtree(leftover, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
     except OSError as error:

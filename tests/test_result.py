@@ -58,3 +58,12 @@ def test_scene_refuses_what_is_not_finite(tmp_path):
     with np.load(tmp_path / "scene.npz", allow_pickle=False) as scene:
         assert scene["pose"].dtype == np.float32
         assert scene["faces"].dtype == np.int32
+
+
+def test_what_a_killed_job_left_is_swept(tmp_path):
+    leftover = tmp_path / ".out.0123abcd.partial"
+    leftover.mkdir()
+    (tmp_path / ".other.0123abcd.partial").mkdir()
+    with result.whole_folder(tmp_path / "out") as partial:
+        result.write_json(partial, {})
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".other.0123abcd.partial", "out"]

@@ -1,0 +1,129 @@
+"""Stage times of the whole job, warm, as a table. ``python -m pamir_blender bench``.
+
+Untrained ``paper`` networks compute everything that trained ones would; but their field has no surface, so
+its values are replaced by the body's own volume *after* they were computed. Times are real, pictures are not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional
+
+from .contracts import PosedBody
+from .errors import WeightsError
+from .pamir.config import VolumeEncoderConfig
+from .pamir.networks import FieldNetworks, FieldOfPhoto, body_volume, untrained_networks
+from .pamir.surface import Extraction, extract
+from .paths import package_root
+from .pipeline import STAGES, Backend, ReconstructOptions
+
+SIZES = ("lite", "paper")
+
+
+class _BodyShapedField(FieldNetworks):
+    """Untrained networks whose field takes the body's values once the network's have been computed."""
+
+    def surface(
+        self, features: FieldOfPhoto, posed: PosedBody, resolution: int, **options: Any
+    ) -> Extraction:
+        volume = body_volume(posed, VolumeEncoderConfig(channels=1), self.device)
+        volume = functional.avg_pool3d(volume, 5, 1, 2)
+        computed = self.occupancy(features)
+
+        def query(points: Tensor) -> Tensor:
+            idle = computed(points)
+            body = functional.grid_sample(volume, (points * 2)[None, None, None], align_corners=False)
+            return body.view(-1) + 0 * idle
+
+        return extract(query, resolution, hint=posed.vertices, device=self.device, **options)
+
+
+def _measure(size: str, options: ReconstructOptions, runs: int, device: str) -> dict:
+    backend = Backend(device)
+    trained = True
+    try:
+        backend.networks(size)
+    except WeightsError:
+        trained = False
+        networks = untrained_networks(size, backend.device)
+        backend.use_networks(
+            size, _BodyShapedField(networks.geometry, networks.texture, backend.device, networks.digests)
+        )
+    timings: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for run in range(runs + 1):
+            out = backend.reconstruct(replace(options, size=size), Path(folder) / f"run{run}")
+            report = json.loads((out / "result.json").read_text(encoding="utf-8"))
+            if run:  # the first one warms up
+                timings.append(report["timings"])
+    stages = {name: statistics.median(t.get(name, 0.0) for t in timings) for name in STAGES}
+    return {
+        "size": size,
+        "trained": trained,
+        "device": str(backend.device),
+        "stages": stages,
+        "total": statistics.median(sum(t.values()) for t in timings),
+        "points": report["surface"]["points_evaluated"],
+        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+    }
+
+
+def table(results: list[dict], runs: int) -> str:
+    """Markdown table, a column per network size; seconds are medians over the warm runs."""
+    heads = [f"{r['size']}{'' if r['trained'] else ' (untrained)'}, {r['device']}" for r in results]
+    lines = [f"| seconds, median of {runs} warm runs | " + " | ".join(heads) + " |"]
+    lines.append("|---|" + "---|" * len(results))
+    lines += [
+        f"| {name} | " + " | ".join(f"{r['stages'][name]:.2f}" for r in results) + " |" for name in STAGES
+    ]
+    lines.append("| **whole job** | " + " | ".join(f"**{r['total']:.2f}**" for r in results) + " |")
+    lines.append("| field queries | " + " | ".join(f"{r['points']:,}" for r in results) + " |")
+    lines.append("| peak memory, GB | " + " | ".join(f"{r['peak_gb']:.2f}" for r in results) + " |")
+    return "\n".join(lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--photo", type=Path, default=package_root() / "examples" / "person.png")
+    parser.add_argument("--size", choices=(*SIZES, "both"), default="both")
+    parser.add_argument("--resolution", type=int, default=256)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", action="store_true", help="figures for programs instead of a table")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure each size in a process of its own, so that each peak of memory is its own."""
+    if arguments.size != "both":
+        options = ReconstructOptions(photo=str(arguments.photo), resolution=arguments.resolution)
+        results = [_measure(arguments.size, options, arguments.runs, arguments.device)]
+    else:
+        results = []
+        for size in SIZES:
+            command = [sys.executable, "-m", __package__, "bench", "--json", "--size", size]
+            for name in ("photo", "resolution", "runs", "device"):
+                command += [f"--{name}", str(getattr(arguments, name))]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=package_root(), check=False)
+            if done.returncode:
+                return done.returncode
+            results += json.loads(done.stdout)
+    print(json.dumps(results) if arguments.json else table(results, arguments.runs))
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of the command line's ``bench``."""
+    parser = argparse.ArgumentParser(prog="pamir_blender bench", description=__doc__.splitlines()[0])
+    add_arguments(parser)
+    return run(parser.parse_args(argv))

@@ -1,0 +1,80 @@
+"""What this backend has: versions, device, models. For the panel's "Check backend" and for reports."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+
+import torch
+
+from . import __version__
+from .body.load import load_body_model
+from .errors import PamirError
+from .pamir.devices import choose_device
+from .pamir.weights import find_weights, weights_digest
+from .paths import models_dir
+from .photo.model_files import FETCH_COMMAND, MODEL_FILES
+
+_PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "pillow", "opencv-python-headless", "ai-edge-litert")
+_PACKAGES += ("safetensors", "xatlas", "fast-simplification", "pygltflib")
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of what the result depends on; None for a package that is not installed."""
+    found: dict[str, str | None] = {"pamir_blender": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def _model(name: str, check: object) -> dict[str, object]:
+    try:
+        return {"name": name, "ok": True, **check()}
+    except PamirError as error:
+        return {"name": name, "ok": False, "detail": str(error)}
+
+
+def _body() -> dict[str, str]:
+    model = load_body_model(None)
+    return {"file": str(models_dir() / "open_body.npz"), "detail": f"{model.vertex_count} vertices"}
+
+
+def _weights(kind: str) -> dict[str, str]:
+    path = find_weights(kind, "lite")
+    return {"file": str(path), "detail": f"sha256 {weights_digest(path)[:12]}"}
+
+
+def check_backend(device: str = "auto") -> dict[str, object]:
+    """A report of plain JSON values; raises :class:`BackendError` only for a device that is not there.
+
+    ``models`` is a list of ``{"name", "ok", "file"?, "detail"?}``; ``warnings`` are sentences.
+    """
+    chosen = choose_device(device)
+    gpu = chosen.type == "cuda"
+    models = [
+        _model("open body", _body),
+        _model("lite geometry", lambda: _weights("geometry")),
+        _model("lite texture", lambda: _weights("texture")),
+    ]
+    for name in MODEL_FILES:
+        path = models_dir() / name
+        entry: dict[str, object] = {"name": name, "ok": path.is_file(), "file": str(path)}
+        if not entry["ok"]:
+            entry["detail"] = f"missing; run: {FETCH_COMMAND}"
+        models.append(entry)
+    found = versions()
+    missing = [name for name, version in found.items() if version is None]
+    warnings = [f"not installed: {', '.join(missing)}"] if missing else []
+    return {
+        "device": str(chosen),
+        "device_name": torch.cuda.get_device_name(chosen) if gpu else platform.processor() or "CPU",
+        "threads": torch.get_num_threads(),
+        "package": __version__,
+        "python": platform.python_version(),
+        "versions": found,
+        "models": models,
+        "warnings": warnings,
+    }

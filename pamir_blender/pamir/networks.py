@@ -1,0 +1,121 @@
+"""Both networks of one size, and the field they give for one photo and one body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..contracts import Photo, PosedBody
+from .config import GeometryConfig, TextureConfig, VolumeEncoderConfig
+from .field_features import FieldFeatures
+from .geometry import GeometryNetwork
+from .semantic import voxelise_semantic
+from .surface import Extraction, extract
+from .texture import TextureNetwork
+from .voxelise import voxelise_occupancy
+from .weights import find_weights, load_geometry, load_texture, weights_digest
+
+
+@dataclass(frozen=True)
+class FieldOfPhoto:
+    """The implicit fields of one photo and one body, ready to be queried; ``texture`` None if not wanted."""
+
+    geometry: FieldFeatures
+    texture: FieldFeatures | None
+
+
+@dataclass
+class FieldNetworks:
+    """Geometry and texture network; ``digests`` are their files' hashes, None for untrained ones."""
+
+    geometry: GeometryNetwork
+    texture: TextureNetwork
+    device: torch.device
+    digests: dict[str, str | None] = field(default_factory=dict)
+
+    def encode(self, photo: Photo, posed: PosedBody, *, texture: bool = True) -> FieldOfPhoto:
+        """Image and volume features of a photo and a body."""
+        config = self.geometry.config
+        volume = body_volume(posed, config.volume, self.device)
+        image = network_image(photo, config.image.image_size, config.image.image_channels).to(self.device)
+        geometry = self.geometry.prepare(image, volume)
+        if not texture:
+            return FieldOfPhoto(geometry, None)
+        config = self.texture.config
+        image = network_image(photo, config.image.image_size, config.image.image_channels).to(self.device)
+        if config.volume != self.geometry.config.volume:
+            volume = body_volume(posed, config.volume, self.device)
+        reads_geometry = geometry if config.geometry_channels else None
+        return FieldOfPhoto(geometry, self.texture.prepare(image, volume, geometry=reads_geometry))
+
+    def occupancy(self, features: FieldOfPhoto) -> Callable[[Tensor], Tensor]:
+        """Points (N, 3) of the box to occupancy (N,)."""
+        return lambda points: self.geometry.query(features.geometry, points)
+
+    def colour(self, features: FieldOfPhoto) -> Callable[[Tensor], Tensor]:
+        """Points (N, 3) of the box to RGB and alpha (N, 4)."""
+        return lambda points: self.texture.query(features.texture, points)
+
+    def surface(
+        self,
+        features: FieldOfPhoto,
+        posed: PosedBody,
+        resolution: int,
+        *,
+        progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Extraction:
+        """The clothed surface in the box, looked for first where the body is."""
+        return extract(
+            self.occupancy(features),
+            resolution,
+            hint=posed.vertices,
+            device=self.device,
+            progress=progress,
+            cancelled=cancelled,
+        )
+
+
+def network_image(photo: Photo, size: int, channels: int) -> Tensor:
+    """The crop as a network sees it: (1, C, S, S) float32, RGB in [0, 1] on white; channel 3 is the mask."""
+    planes = [photo.crop.astype(np.float32) / 255, photo.crop_mask.astype(np.float32)[..., None]]
+    image = np.concatenate(planes, axis=2)[..., :channels]
+    side = image.shape[0]
+    if size != side:
+        smooth = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
+        image = cv2.resize(image, (size, size), interpolation=smooth)
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
+
+
+def body_volume(posed: PosedBody, config: VolumeEncoderConfig, device: torch.device) -> Tensor:
+    """V_O (1, C, R, R, R) of a body: plain occupancy for one channel, the semantic code for three."""
+    vertices = torch.from_numpy(posed.vertices)[None].to(device)
+    faces = torch.from_numpy(posed.faces).to(device)
+    if config.channels == 1:
+        return voxelise_occupancy(vertices, faces, config.resolution)
+    return voxelise_semantic(vertices, faces, torch.from_numpy(posed.template).to(device), config.resolution)
+
+
+def load_networks(size: str, folder: Path | None, device: torch.device) -> FieldNetworks:
+    """The networks of a size from ``folder``, or the shipped ones. Raises :class:`WeightsError`."""
+    paths = {kind: find_weights(kind, size, folder) for kind in ("geometry", "texture")}
+    return FieldNetworks(
+        load_geometry(paths["geometry"]).to(device).eval(),
+        load_texture(paths["texture"]).to(device).eval(),
+        device,
+        {kind: weights_digest(path) for kind, path in paths.items()},
+    )
+
+
+def untrained_networks(size: str, device: torch.device, seed: int = 0) -> FieldNetworks:
+    """Networks with random weights, for timing and tests; they reconstruct nothing."""
+    torch.manual_seed(seed)
+    geometry = GeometryNetwork(getattr(GeometryConfig, size)()).to(device).eval()
+    texture = TextureNetwork(getattr(TextureConfig, size)()).to(device).eval()
+    return FieldNetworks(geometry, texture, device, {"geometry": None, "texture": None})
