@@ -47,8 +47,8 @@ def load_body_model(path: Path | str | None = None) -> BodyModel:
     size = path.stat().st_size
     if size > MAX_FILE_BYTES:
         raise BodyModelError(
-            f"{path.name} has {size / 1e6:.0f} MB; body models are smaller than {MAX_FILE_BYTES / 1e6:.0f} MB. "
-            "Choose a SMPL model file (.npz or .pkl)."
+            f"{path.name} has {size / 1e6:.0f} MB; body models are smaller than "
+            f"{MAX_FILE_BYTES / 1e6:.0f} MB. Choose a SMPL model file (.npz or .pkl)."
         )
     suffix = path.suffix.lower()
     if suffix == ".npz":
@@ -138,7 +138,8 @@ def _open_body(data: Mapping[str, np.ndarray], path: Path) -> BodyModel:
     """The open body's own compact format (``models/open_body.md``)."""
     if str(data["format"]) != OPEN_FORMAT:
         raise BodyModelError(
-            f"{path.name} has format '{data['format']}', this version reads '{OPEN_FORMAT}'. Reinstall the project."
+            f"{path.name} has format '{data['format']}', this version reads '{OPEN_FORMAT}'. "
+            "Reinstall the project."
         )
     template = _array(data, "template", path, 2)
     count = len(template)

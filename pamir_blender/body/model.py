@@ -56,7 +56,7 @@ class BodyModel(nn.Module):
         posedirs: Tensor,
         joint_regressor: Tensor,
         skinning_weights: Tensor,
-    ):
+    ) -> None:
         super().__init__()
         self.name = name
         for key, value in (
@@ -107,7 +107,8 @@ class BodyModel(nn.Module):
         """
         if betas.ndim != 2 or betas.shape[1] != 10 or betas.shape[0] != pose.shape[0]:
             raise BodyModelError(
-                f"Betas must be (B, 10) with the pose's batch, not {tuple(betas.shape)} for {tuple(pose.shape)}."
+                f"Betas must be (B, 10) with the pose's batch, not {tuple(betas.shape)} "
+                f"for {tuple(pose.shape)}."
             )
         rotations = self.rotations(pose)
         shaped = self.template + torch.einsum("vcs,bs->bvc", self.shapedirs, betas)

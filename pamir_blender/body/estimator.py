@@ -1,0 +1,59 @@
+"""What turns a photo into a body; the fit below and GraphCMR are both of this kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from ..contracts import Body, Photo
+from .fit import fit_body
+from .landmarks import LandmarkModel, load_landmark_model
+from .model import BodyModel
+
+
+@runtime_checkable
+class BodyEstimator(Protocol):
+    """Anything that estimates the body of the person in a photo."""
+
+    name: str
+
+    def estimate(
+        self,
+        photo: Photo,
+        model: BodyModel,
+        *,
+        progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        seed: int = 0,
+    ) -> Body:
+        """The body in the box frame; ``progress`` gets fractions, ``cancelled`` is asked often.
+
+        Raises:
+            Cancelled: ``cancelled`` returned True.
+        """
+        ...
+
+
+class LandmarkEstimator:
+    """Fits the body to the detector's landmarks and the mask (:func:`~pamir_blender.body.fit.fit_body`)."""
+
+    name = "landmarks"
+
+    def __init__(self) -> None:
+        self._landmarks: tuple[BodyModel, LandmarkModel] | None = None
+
+    def estimate(
+        self,
+        photo: Photo,
+        model: BodyModel,
+        *,
+        progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        seed: int = 0,
+    ) -> Body:
+        """See :class:`BodyEstimator`."""
+        if self._landmarks is None or self._landmarks[0] is not model:
+            self._landmarks = (model, load_landmark_model(model))
+        return fit_body(
+            photo, model, progress=progress, cancelled=cancelled, seed=seed, landmarks=self._landmarks[1]
+        )

@@ -1,0 +1,90 @@
+"""What a human pose may be: joint limits, and how dear each joint's departure from rest is.
+
+Angles are components of SMPL's axis-angle vectors in radians, in the T-pose's axes (x left, y up, z front).
+The limits are anatomical ranges of motion (AAOS tables) turned into these components, widened where an
+axis-angle component is not an anatomical angle.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# joint -> ((low x, high x), (low y, high y), (low z, high z)), left or middle joints only.
+_LIMITS: dict[int, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
+    1: ((-2.1, 0.5), (-0.8, 0.9), (-0.5, 1.0)),
+    3: ((-0.25, 0.55), (-0.3, 0.3), (-0.3, 0.3)),
+    4: ((-0.03, 2.5), (-0.12, 0.12), (-0.1, 0.1)),
+    6: ((-0.2, 0.45), (-0.3, 0.3), (-0.25, 0.25)),
+    7: ((-0.45, 0.85), (-0.45, 0.45), (-0.35, 0.35)),
+    9: ((-0.2, 0.35), (-0.3, 0.3), (-0.2, 0.2)),
+    10: ((-0.5, 0.3), (-0.1, 0.1), (-0.1, 0.1)),
+    12: ((-0.5, 0.55), (-0.7, 0.7), (-0.4, 0.4)),
+    13: ((-0.15, 0.15), (-0.35, 0.25), (-0.15, 0.45)),
+    15: ((-0.45, 0.45), (-0.7, 0.7), (-0.4, 0.4)),
+    16: ((-1.5, 1.5), (-2.0, 0.9), (-1.55, 1.4)),
+    18: ((-1.3, 1.3), (-2.5, 0.05), (-0.3, 0.3)),
+    20: ((-0.8, 0.8), (-0.45, 0.45), (-1.0, 1.0)),
+    22: ((-0.1, 0.1), (-0.1, 0.1), (-0.3, 0.3)),
+}
+_MIDDLE = (3, 6, 9, 12, 15)
+
+# Inverse variance of each component about rest, 1 / rad^2: how much evidence it takes to bend a joint.
+_STIFFNESS: dict[int, tuple[float, float, float]] = {
+    1: (0.3, 1.5, 1.0), 3: (6.0, 8.0, 8.0), 4: (0.2, 20.0, 20.0), 6: (6.0, 8.0, 8.0), 7: (4.0, 6.0, 8.0),
+    9: (8.0, 8.0, 10.0), 10: (30.0, 60.0, 60.0), 12: (4.0, 3.0, 4.0), 13: (40.0, 20.0, 12.0),
+    15: (4.0, 3.0, 4.0), 16: (0.8, 0.3, 0.3), 18: (1.0, 0.15, 10.0), 20: (4.0, 6.0, 3.0),
+    22: (60.0, 60.0, 20.0),
+}  # fmt: skip
+
+
+def _tables() -> tuple[Tensor, Tensor, Tensor]:
+    low, high, stiffness = torch.zeros(24, 3), torch.zeros(24, 3), torch.zeros(24, 3)
+    for joint, axes in _LIMITS.items():
+        low[joint], high[joint] = torch.tensor(axes).T
+        stiffness[joint] = torch.tensor(_STIFFNESS[joint])
+        if joint not in _MIDDLE:
+            right = joint + 1  # mirrored: x keeps its sign, y and z change theirs
+            low[right] = torch.stack([low[joint, 0], -high[joint, 1], -high[joint, 2]])
+            high[right] = torch.stack([high[joint, 0], -low[joint, 1], -low[joint, 2]])
+            stiffness[right] = stiffness[joint]
+    return low, high, stiffness
+
+
+POSE_LOW, POSE_HIGH, POSE_STIFFNESS = _tables()
+"""(24, 3) radians, radians and 1/rad^2; row 0, the root, is free."""
+
+
+def limit_penalty(pose: Tensor) -> Tensor:
+    """(B,) squared radians beyond the joint limits, of a pose (B, 24, 3)."""
+    low, high = POSE_LOW.to(pose), POSE_HIGH.to(pose)
+    beyond = torch.relu(low - pose) + torch.relu(pose - high)
+    return (beyond[:, 1:] ** 2).sum(dim=(1, 2))
+
+
+def rest_penalty(pose: Tensor, usual: Tensor | None = None) -> Tensor:
+    """(B,) stiffness-weighted squared departure of a pose (B, 24, 3) from ``usual`` (24, 3) or from rest.
+
+    The three spine joints, and neck and head, are also held to share their bend evenly.
+    """
+    departure = pose if usual is None else pose - usual
+    total = (POSE_STIFFNESS.to(pose) * departure**2).sum(dim=(1, 2))
+    spine = pose[:, [3, 6, 9]]
+    uneven = ((spine - spine.mean(dim=1, keepdim=True)) ** 2).sum(dim=(1, 2))
+    return total + 10 * uneven + 3 * ((pose[:, 12] - pose[:, 15]) ** 2).sum(dim=1)
+
+
+def standing_pose() -> Tensor:
+    """(24, 3): a relaxed standing person, arms hanging; the pose that evidence has to argue against."""
+    pose = torch.zeros(24, 3)
+    for left, sign in ((0, 1.0), (1, -1.0)):
+        pose[16 + left] = torch.tensor([0.0, 0.0, -1.15 * sign])
+        pose[18 + left] = torch.tensor([0.0, -0.25 * sign, 0.0])
+        pose[4 + left, 0] = 0.08
+    return pose
+
+
+def clamp_to_limits(pose: Tensor) -> Tensor:
+    """The pose (B, 24, 3) with every joint but the root brought inside its limits."""
+    clamped = torch.minimum(torch.maximum(pose, POSE_LOW.to(pose)), POSE_HIGH.to(pose))
+    return torch.cat([pose[:, :1], clamped[:, 1:]], dim=1)
