@@ -40,9 +40,10 @@ def describe(report: dict[str, Any]) -> list[Finding]:
     if report.get("device"):
         name = report.get("device_name")
         lines.append(Finding(True, f"Device: {report['device']}" + (f" ({name})" if name else "")))
+    versions = _mapping(report.get("versions"))
     if report.get("python"):
-        lines.append(Finding(True, f"Python {report['python']}"))
-    for package, version in _mapping(report.get("versions")).items():
+        versions = {"python": report["python"], **versions}
+    for package, version in versions.items():
         text = f"{package} {version}" if version else f"{package} is missing in the worker's Python"
         lines.append(Finding(bool(version), text))
     lines += [_model(_mapping(model)) for model in _list(report.get("models"))]

@@ -1,0 +1,92 @@
+"""The built zip, installed into real Blender as an artist does."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import bpy
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = "bl_ext.user_default.pamir_blender"
+
+sys.path.insert(0, str(ROOT))
+import build_addon  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    if any(not (ROOT / "models" / name).is_file() for name in build_addon.REQUIRED_MODELS):
+        pytest.skip("models/ lacks files of the zip; `make demo` fetches them")
+    return build_addon.build(tmp_path_factory.mktemp("dist"), sys.executable)
+
+
+def test_the_same_tree_gives_the_same_bytes(archive, tmp_path):
+    assert build_addon.build(tmp_path, sys.executable).read_bytes() == archive.read_bytes()
+
+
+def test_the_zip_holds_what_it_should(archive):
+    names = zipfile.ZipFile(archive).namelist()
+    assert {"__init__.py", "blender_manifest.toml", "LICENSE", "models/open_body.npz"} <= set(names)
+    assert "worker/server.py" in names and "pipeline.py" in names
+    assert not any("training" in n or "__pycache__" in n or "test" in n for n in names)
+    assert not any("smplx" in n.lower() for n in names)
+
+
+def test_a_version_that_does_not_match_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "addon_manifest").mkdir()
+    (tmp_path / "addon_manifest" / "blender_manifest.toml").write_text('version = "9.9.9"')
+    monkeypatch.setattr(build_addon, "ROOT", tmp_path)
+    with pytest.raises(build_addon.BuildError, match=r"9\.9\.9"):
+        build_addon.stage(tmp_path / "out")
+
+
+@pytest.fixture
+def installed(archive):
+    bpy.ops.extensions.package_install_files(
+        filepath=str(archive), repo="user_default", enable_on_install=True
+    )
+    yield sys.modules[MODULE]
+    bpy.ops.preferences.addon_disable(module=MODULE)
+    bpy.ops.extensions.package_uninstall(repo_index=_repository_index(), pkg_id="pamir_blender")
+
+
+def _repository_index():
+    return next(
+        i for i, r in enumerate(bpy.context.preferences.extensions.repos) if r.module == "user_default"
+    )
+
+
+def test_installed_extension_reconstructs_and_goes_away(installed, photo, tmp_path):
+    preferences = bpy.context.preferences.addons[MODULE].preferences
+    preferences.worker_python = sys.executable
+    preferences.results_folder = str(tmp_path / "results")
+    runner = sys.modules[f"{MODULE}.addon.jobs"].runner
+    runner.arguments = [str(Path(__file__).with_name("fake_backend.py"))]
+    bpy.context.scene.pamir.photo_path = photo("fine")
+    assert bpy.ops.pamir.reconstruct() == {"FINISHED"}
+    assert sum("pamir_role" in o for o in bpy.data.objects) == 4
+    bpy.ops.preferences.addon_disable(module=MODULE)
+    assert not hasattr(bpy.types.Scene, "pamir")
+    bpy.ops.preferences.addon_enable(module=MODULE)
+    assert hasattr(bpy.types.Scene, "pamir")
+
+
+def test_installed_extension_keeps_its_files_in_blenders_user_folder(installed):
+    settings = sys.modules[f"{MODULE}.addon.preferences"].settings()
+    user = Path(bpy.utils.extension_path_user(MODULE))
+    assert settings.results_folder == user / "results" and settings.log_folder == user / "logs"
+    package = Path(installed.__file__).parent
+    assert sys.modules[f"{MODULE}.paths"].models_dir() == package / "models"
+
+
+def test_the_workers_own_start_finds_the_installed_package(installed, tmp_path):
+    """The real worker of the installed copy answers, in a Python that may lack torch."""
+    launch = Path(installed.__file__).parent / "worker" / "launch.py"
+    shutil.copy(launch, tmp_path)  # proves that nothing below depends on the working folder
+    done = subprocess.run(
+        [sys.executable, str(launch), "--check"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert '"package": "0.1.0"' in done.stdout, done.stderr
