@@ -24,9 +24,10 @@ BETAS = 10
 class GraphCmrConfig:
     """Shape of both networks.
 
-    ``regressor_blocks`` 4 in PaMIR's count, 2 in the released checkpoints; ``variant`` "paper" projects to the
-    nearest rotation and uses weak perspective, "released" repeats the released code's projection (which negates
-    whole matrices) and its perspective; ``idle_layers`` carries the layers that are counted and never computed.
+    ``regressor_blocks`` 4 in PaMIR's count, 2 in the released checkpoints; ``variant`` "paper" projects to
+    the nearest rotation and uses weak perspective, "released" repeats the released code's projection (which
+    negates whole matrices) and its perspective; ``idle_layers`` carries the layers that are counted and never
+    computed.
     """
 
     image_size: int = 224
@@ -66,7 +67,7 @@ class GraphCmrConfig:
 
 
 class GraphResidual(nn.Module):
-    """Bottleneck residual on a graph: norm-ReLU-linear, norm-ReLU-graph convolution, norm-ReLU-linear, skip."""
+    """Bottleneck residual: norm-ReLU-linear, norm-ReLU-graph convolution, norm-ReLU-linear, skip."""
 
     def __init__(self, in_channels: int, out_channels: int, *, idle_layers: bool) -> None:
         super().__init__()
@@ -171,8 +172,8 @@ class SmplRegressor(nn.Module):
 def orthogonalise(matrices: Tensor, variant: str = "paper") -> Tensor:
     """(..., 3, 3) to rotations.
 
-    "paper": the nearest rotation, U diag(1, 1, det(U V^T)) V^T. "released": det(U V^T) U V^T, which negates the
-    whole matrix where the determinant is negative.
+    "paper": the nearest rotation, U diag(1, 1, det(U V^T)) V^T. "released": det(U V^T) U V^T, which negates
+    the whole matrix where the determinant is negative.
     """
     u, _, vt = torch.linalg.svd(matrices)
     sign = torch.linalg.det(u @ vt)
@@ -198,8 +199,8 @@ class GraphCmr(nn.Module):
         """Use this body graph; raises WeightsError if it has another number of vertices than the weights."""
         if len(graph.positions) != self.config.graph_vertices:
             raise WeightsError(
-                f"The body graph of {graph.model} has {len(graph.positions)} vertices, the GraphCMR weights were "
-                f"made for {self.config.graph_vertices}. Use the weights' own body graph."
+                f"The body graph of {graph.model} has {len(graph.positions)} vertices, the GraphCMR weights "
+                f"were made for {self.config.graph_vertices}. Use the weights' own body graph."
             )
         self.graph = graph
 

@@ -30,10 +30,10 @@ _MAX_CACHE_BYTES = 16 << 20
 class BodyGraph:
     """A coarse graph over a body model's V vertices.
 
-    ``model`` the body model's name; ``positions`` (N, 3) float32, the template at the graph's vertices, centred
-    and scaled so that the template's largest coordinate is 1; ``edges`` (2, E) int64 and ``weights`` (E,)
-    float32: the row-normalised adjacency with self-loops; ``downsample`` (N, V) and ``upsample`` (V, N) sparse
-    float32, rows sum to 1.
+    ``model`` the body model's name; ``positions`` (N, 3) float32, the template at the graph's vertices,
+    centred and scaled so that the template's largest coordinate is 1; ``edges`` (2, E) int64 and ``weights``
+    (E,) float32: the row-normalised adjacency with self-loops; ``downsample`` (N, V) and ``upsample`` (V, N)
+    sparse float32, rows sum to 1.
     """
 
     model: str
@@ -51,11 +51,10 @@ def normalised_template(template: np.ndarray) -> np.ndarray:
 
 
 def row_normalised(adjacency: sparse.spmatrix) -> tuple[np.ndarray, np.ndarray]:
-    """Edges (2, E) int64 and weights (E,) float32 of an (N, N) adjacency with self-loops, rows summing to 1."""
-    pattern = sparse.csr_matrix(adjacency)
-    pattern = sparse.csr_matrix(
-        (np.ones_like(pattern.data, dtype=np.float64), pattern.indices, pattern.indptr)
-    )
+    """Edges (2, E) int64 and weights (E,) float32 of an (N, N) adjacency with self-loops, rows sum to 1."""
+    pattern = sparse.coo_matrix(adjacency)
+    ones = np.ones(len(pattern.row))
+    pattern = sparse.csr_matrix((ones, (pattern.row, pattern.col)), shape=pattern.shape)
     pattern = ((pattern + sparse.identity(pattern.shape[0])) > 0).astype(np.float64)
     normalised = sparse.coo_matrix(sparse.diags(1.0 / np.asarray(pattern.sum(axis=1)).ravel()) @ pattern)
     edges = np.stack([normalised.row, normalised.col]).astype(np.int64)
@@ -110,9 +109,10 @@ def barycentric_matrix(points: np.ndarray, vertices: np.ndarray, faces: np.ndarr
 
 
 def closest_barycentric(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Barycentric coordinates (..., 3) of the points of ``triangles`` (..., 3, 3) nearest to ``points`` (..., 3).
+    """Barycentric coordinates (..., 3) of the nearest point of each triangle.
 
-    The projection into the plane where it falls inside, else the nearest point of the three edges.
+    ``points`` broadcast to (..., 3), ``triangles`` (..., 3, 3). The projection into the plane where it falls
+    inside, else the nearest point of the three edges.
     """
     a, b, c = triangles[..., 0, :], triangles[..., 1, :], triangles[..., 2, :]
     points = np.broadcast_to(points, a.shape)
