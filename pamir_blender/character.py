@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .contracts import LIMBS, Photo, PosedBody, Surface
-from .pamir.colour import ColourQuery, PhotoColours, blend, photo_visibility, query_colours
+from .pamir.colour import ColourQuery, PhotoColours, PhotoVisibility, blend, query_colours
 from .rigging.atlas import build_atlas
 from .rigging.bake import SurfacePoints, bake_texture
 from .rigging.decimate import decimate
@@ -86,13 +86,13 @@ def paint(
         progress=lambda fraction: progress(0.4 * fraction),
         cancelled=cancelled,
     )
-    visible = photo_visibility(surface.vertices, normals, surface.vertices, surface.faces)
-    blended = blend(surface.vertices, predicted, colours, visible)
+    visibility = PhotoVisibility(surface.vertices, surface.faces)
+    blended = blend(surface.vertices, predicted, colours, visibility(surface.vertices, normals))
     painted = replace(surface, colors=np.round(blended * 255).astype(np.uint8))
     coarse = query_colours(character.vertices, query, device=device, cancelled=cancelled)
 
     def texel_colour(points: SurfacePoints) -> np.ndarray:
-        seen = photo_visibility(points.points, points.normals, surface.vertices, surface.faces)
+        seen = visibility(points.points, points.normals)
         return blend(points.points, points.interpolate(coarse), colours, seen)
 
     texture = bake_texture(

@@ -136,29 +136,33 @@ def blend(
     return alpha * photo.sample(points) + (1 - alpha) * predicted[:, :3]
 
 
-def photo_visibility(
-    points: np.ndarray,
-    normals: np.ndarray,
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    *,
-    size: int = CROP_SIZE,
-    margin: float = 0.01,
-    grazing: tuple[float, float] = (0.1, 0.35),
-) -> np.ndarray:
-    """How well the photo shows box points (N, 3) with outward unit ``normals`` (N, 3): (N,) in [0, 1].
+class PhotoVisibility:
+    """What of a mesh the photo shows, from one depth buffer of ``size`` pixels a side."""
 
-    0 where the mesh (``vertices`` (V, 3), ``faces`` (F, 3)) hides the point by more than ``margin`` box units
-    or turns away from the camera, rising to 1 as the normal's z goes through ``grazing``: a surface seen
-    edge-on has smeared colours. The depth buffer has ``size`` pixels a side.
-    """
-    scale = size / CROP_SIZE
-    corners = (box_to_crop(vertices) * scale)[faces]
-    pieces = fragments(corners, (size, size))
-    depth = pieces.interpolate(vertices[faces][:, :, 2:].astype(np.float32))[:, 0]
-    _, buffer = nearest(pieces, depth, (size, size))
-    place = np.floor(box_to_crop(points) * scale).astype(int).clip(0, size - 1)
-    shown = points[:, 2] >= buffer[place[:, 1], place[:, 0]] - margin
-    low, high = grazing
-    facing = np.clip((normals[:, 2] - low) / (high - low), 0, 1)
-    return (shown * facing * facing * (3 - 2 * facing)).astype(np.float32)
+    def __init__(self, vertices: np.ndarray, faces: np.ndarray, *, size: int = CROP_SIZE) -> None:
+        """``vertices`` (V, 3) in the box, ``faces`` (F, 3)."""
+        self._scale = size / CROP_SIZE
+        corners = (box_to_crop(vertices) * self._scale)[faces]
+        pieces = fragments(corners, (size, size))
+        depth = pieces.interpolate(vertices[faces][:, :, 2:].astype(np.float32))[:, 0]
+        _, self._depth = nearest(pieces, depth, (size, size))
+
+    def __call__(
+        self,
+        points: np.ndarray,
+        normals: np.ndarray,
+        *,
+        margin: float = 0.01,
+        grazing: tuple[float, float] = (0.1, 0.35),
+    ) -> np.ndarray:
+        """How well the photo shows box points (N, 3) with outward unit ``normals`` (N, 3): (N,) in [0, 1].
+
+        0 where the mesh hides the point by more than ``margin`` box units or turns away from the camera, rising
+        to 1 as the normal's z goes through ``grazing``: a surface seen edge-on has smeared colours.
+        """
+        last = self._depth.shape[0] - 1
+        place = np.floor(box_to_crop(points) * self._scale).astype(int).clip(0, last)
+        shown = points[:, 2] >= self._depth[place[:, 1], place[:, 0]] - margin
+        low, high = grazing
+        facing = np.clip((normals[:, 2] - low) / (high - low), 0, 1)
+        return (shown * facing * facing * (3 - 2 * facing)).astype(np.float32)

@@ -6,7 +6,7 @@ import torch
 
 from pamir_blender.camera import CropWindow, box_to_crop
 from pamir_blender.errors import Cancelled
-from pamir_blender.pamir.colour import PhotoColours, blend, photo_visibility, query_colours
+from pamir_blender.pamir.colour import PhotoColours, PhotoVisibility, blend, query_colours
 
 
 def gradient_photo(width, height):
@@ -85,6 +85,6 @@ def test_visibility_knows_front_back_and_what_hides():
     points = np.array([[0, 0, 0.2], [0.3, 0.3, -0.1], [0, 0, -0.1], [0.3, 0.3, -0.1], [0.3, 0, -0.1]])
     slanted = [np.sqrt(1 - 0.2**2), 0, 0.2]
     normals = np.array([[0, 0, 1], [0, 0, 1], [0, 0, 1], [0, 0, -1], slanted])
-    seen = photo_visibility(points, normals, vertices, faces)
+    seen = PhotoVisibility(vertices, faces)(points, normals)
     assert seen[:4].tolist() == [1, 1, 0, 0]
     assert 0 < seen[4] < 1
