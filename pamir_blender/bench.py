@@ -38,7 +38,7 @@ class _BodyShapedField(FieldNetworks):
         self, features: FieldOfPhoto, posed: PosedBody, resolution: int, **options: Any
     ) -> Extraction:
         volume = body_volume(posed, VolumeEncoderConfig(channels=1), self.device)
-        volume = functional.avg_pool3d(volume, 5, 1, 2)
+        volume = functional.avg_pool3d(volume, 3, 1, 1)
         computed = self.occupancy(features)
 
         def query(points: Tensor) -> Tensor:

@@ -157,8 +157,8 @@ class PhotoVisibility:
     ) -> np.ndarray:
         """How well the photo shows box points (N, 3) with outward unit ``normals`` (N, 3): (N,) in [0, 1].
 
-        0 where the mesh hides the point by more than ``margin`` box units or turns away from the camera, rising
-        to 1 as the normal's z goes through ``grazing``: a surface seen edge-on has smeared colours.
+        0 where the mesh hides the point by more than ``margin`` box units or turns away from the camera,
+        rising to 1 as the normal's z goes through ``grazing``: a surface seen edge-on has smeared colours.
         """
         last = self._depth.shape[0] - 1
         place = np.floor(box_to_crop(points) * self._scale).astype(int).clip(0, last)
