@@ -72,7 +72,7 @@ def as_pamir_error(error: BaseException) -> PamirError:
             f"The worker's Python ({sys.executable}) is incomplete: {text}. "
             "Install the backend's packages into it, or choose another Python in the preferences."
         )
-    return PamirError(f"Unexpected {type(error).__name__}: {text or 'no message'}..")
+    return PamirError(f"Unexpected {type(error).__name__}: {text or 'no message'}")
 
 
 class Server:

@@ -133,6 +133,5 @@ def test_the_pipeline_takes_exactly_what_the_protocol_carries():
     assert protocol.RESOLUTIONS == pipeline.RESOLUTIONS
     assert protocol.TEXTURE_SIZES == pipeline.TEXTURE_SIZES
     assert typing.get_args(protocol.Size) == pipeline.SIZES
-    assert typing.get_args(protocol.Device) == pipeline.DEVICES
     for faces in protocol.FACES:
         pipeline.ReconstructOptions(PHOTO, faces=faces)
