@@ -6,13 +6,14 @@ import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from ..errors import NoPersonError, RequestError
 from .model_files import MODELS_FOLDER, POSE_DETECTION, POSE_LANDMARK
 from .people import box_region, find_people
 from .pose import Pose, consensus, find_pose
-from .regions import MARGIN, Region
+from .regions import MARGIN, Region, shrink
 from .tflite import TfliteNetwork
 
 MIN_POSE_SCORE = 0.5
@@ -20,15 +21,19 @@ SAME_PERSON = 0.5  # shared part of the smaller of two masks
 MAX_REFINEMENTS = 2
 VIEWS = ((1.0, True), (0.92, False), (0.92, True), (1.1, False), (1.1, True))
 """Margin and mirroring of the further looks at a person."""
+MAX_MORE_PEOPLE = 6
+HIDING_SIDE = 224
+MIN_FIT = 0.1
 SETTLED = 0.04  # a region that moves less than this part of its side is not looked at again
 
 
 @dataclass(frozen=True)
 class Person:
-    """One detected person: the ``pose``, and its ``prominence`` by which people are numbered."""
+    """One detected person: ``pose``, ``prominence``, and ``fit`` to the box asked for (1 without a box)."""
 
     pose: Pose
     prominence: float
+    fit: float = 1.0
 
 
 class Detector:
@@ -44,21 +49,35 @@ class Detector:
     def people(self, image: np.ndarray, box: np.ndarray | None = None) -> list[Person]:
         """Everybody in ``image`` (H, W, 3) uint8, the most prominent first.
 
-        With ``box`` (x0, y0, x1, y1) photo pixels only what stands in it is looked for, and a person whom
-        the detection network misses is still tried there.
+        With ``box`` (x0, y0, x1, y1) in photo pixels, those in it, the best fitting first; a person whom the
+        detection network misses is still tried there.
         """
-        regions = [proposal.region for proposal in find_people(image, self.detection, box)]
-        if box is not None and not regions:
+        regions = [proposal.region for proposal in find_people(image, self.detection)]
+        if box is not None:
             square = box_region(box)
-            regions = [replace(square, size=square.size * MARGIN)]
+            regions += [proposal.region for proposal in find_people(image, self.detection, box)]
+            regions.append(replace(square, size=square.size * MARGIN))
+        poses = self._poses(image, regions, [])
+        for _ in range(MAX_MORE_PEOPLE if poses else 0):
+            hidden, scale = hide(image, poses)
+            again = find_people(hidden, self.detection, thorough=False)
+            more = self._poses(image, [proposal.region.scaled(1 / scale) for proposal in again], poses)
+            if len(more) == len(poses):
+                break
+            poses = more
+        size = image.shape[:2]
+        people = [Person(pose, prominence(pose, size), _overlap(pose, size, box)) for pose in poses]
+        people = [person for person in people if person.fit >= MIN_FIT]
+        return sorted(people, key=lambda person: (-person.fit, -person.prominence))
+
+    def _poses(self, image: np.ndarray, regions: list[Region], known: list[Pose]) -> list[Pose]:
+        """``known`` and the poses found in ``regions`` that are nobody known, the surest first."""
         poses = [find_pose(image, region, self.landmark) for region in regions]
-        poses = sorted((p for p in poses if p.score >= MIN_POSE_SCORE), key=lambda p: -p.score)
-        distinct: list[Pose] = []
-        for pose in poses:
-            if not any(_same(other, pose) for other in distinct):
+        distinct = list(known)
+        for pose in sorted(poses, key=lambda pose: -pose.score):
+            if pose.score >= MIN_POSE_SCORE and not any(_same(other, pose) for other in distinct):
                 distinct.append(pose)
-        people = [Person(pose, prominence(pose, image.shape[:2])) for pose in distinct]
-        return sorted(people, key=lambda person: -person.prominence)
+        return distinct
 
     def refine(self, image: np.ndarray, person: Person) -> tuple[Pose, np.ndarray]:
         """The final pose of a chosen person, and its spread (33,) in metres.
@@ -71,7 +90,7 @@ class Detector:
             if _settled(pose.region, pose.next_region):
                 break
             again = find_pose(image, pose.next_region, self.landmark)
-            if again.score < min(MIN_POSE_SCORE, pose.score):
+            if again.score < min(MIN_POSE_SCORE, pose.score) or not _same(pose, again):
                 break
             pose = again
         views = [pose]
@@ -116,6 +135,35 @@ def choose(people: list[Person], source: str, person: int | None) -> Person:
             f"Choose 1 (the most prominent) to {len(people)}, or draw a box."
         )
     return people[person - 1]
+
+
+def hide(image: np.ndarray, poses: list[Pose]) -> tuple[np.ndarray, float]:
+    """A small copy of ``image`` where the people known are smeared over, and its scale.
+
+    The detection network was trained for one person and tends to see only the clearest.
+    """
+    small = shrink(image, HIDING_SIDE / max(image.shape[:2]))
+    scale = small.shape[1] / image.shape[1]
+    size = small.shape[1::-1]
+    frame = np.array([[scale, 0, 0], [0, scale, 0]])
+    known = np.max([pose.mask_in(frame, size) for pose in poses], axis=0)
+    reach = max(3, round(0.02 * HIDING_SIDE))
+    open_ground = 1 - cv2.dilate((known > 0.2).astype(np.float32), np.ones((reach, reach)))
+    sigma = HIDING_SIDE / 16
+    colours = cv2.GaussianBlur(small.astype(np.float32) * open_ground[..., None], (0, 0), sigma)
+    weights = cv2.GaussianBlur(open_ground, (0, 0), sigma)[..., None]
+    smeared = colours / np.maximum(weights, 1e-3)
+    return np.where(open_ground[..., None] > 0, small, np.clip(smeared, 0, 255)).astype(np.uint8), scale
+
+
+def _overlap(pose: Pose, size: tuple[int, int], box: np.ndarray | None) -> float:
+    """Intersection over union of a box and a pose's visible extent in a photo of ``size`` (height, width)."""
+    if box is None:
+        return 1.0
+    limit = np.array([size[1], size[0]], float)
+    low, high = np.clip(pose.image.min(0), 0, limit), np.clip(pose.image.max(0), 0, limit)
+    common = np.prod(np.clip(np.minimum(high, box[2:]) - np.maximum(low, box[:2]), 0, None))
+    return float(common / max(np.prod(high - low) + np.prod(box[2:] - box[:2]) - common, 1e-9))
 
 
 def _same(one: Pose, other: Pose) -> bool:

@@ -66,7 +66,7 @@ def prepare_photo(
     if given is not None and not people:
         visible = _over_white(loaded.rgb, given)
         people = detector.people(visible, _mask_box(given))
-    chosen = _choose(people, given, person, source)
+    chosen = _choose(people, given, person, source if box is None else f"the box in {source}")
     step(0.4)
     pose, spread = detector.refine(visible, chosen)
     step(0.6)

@@ -167,7 +167,7 @@ def _decode(image: Image.Image, name: str, notes: list[str]) -> tuple[np.ndarray
         notes.append("The photo's EXIF data is damaged; if it lies on its side, rotate it and save it again.")
     icc = image.info.get("icc_profile")
     upright = _to_8_bit(upright, name)
-    if upright.mode in {"P", "PA", "La", "RGBa"} or "transparency" in upright.info:
+    if upright.mode in {"PA", "La", "RGBa"} or "transparency" in upright.info:
         upright = upright.convert("LA" if upright.mode == "La" else "RGBA")
     alpha = np.asarray(upright.getchannel("A")) if upright.mode in {"LA", "RGBA"} else None
     colours = upright.convert(upright.mode.rstrip("A")) if alpha is not None else upright

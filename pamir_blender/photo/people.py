@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .regions import Region, apply, person_region, sample_region
+from .regions import Region, apply, person_region, sample_region, shrink
 
 INPUT = 224
 GRIDS = ((28, 2), (14, 2), (7, 6))  # cells a side, anchors a cell
@@ -93,20 +93,28 @@ def _iou(one: np.ndarray, many: np.ndarray) -> np.ndarray:
 
 
 def find_people(
-    image: np.ndarray, network: Callable[[np.ndarray], list[np.ndarray]], box: np.ndarray | None = None
+    image: np.ndarray,
+    network: Callable[[np.ndarray], list[np.ndarray]],
+    box: np.ndarray | None = None,
+    *,
+    thorough: bool = True,
 ) -> list[Proposal]:
     """Everybody the network sees in ``image`` (H, W, 3) uint8, best score first, at most 12.
 
     With ``box`` (x0, y0, x1, y1) in photo pixels, only that part of the photo is searched.
+    ``thorough`` looks closer, and for lying people, if nobody or only a small person is found at first.
     """
     height, width = image.shape[:2]
     whole = box_region(np.array([0, 0, width, height]) if box is None else box)
     found = [_search(image, whole, network)]
-    if _largest(found) < TILE_BELOW * whole.size and box is None:
-        found += [_search(image, tile, network) for tile in _tiles(width, height)]
-    if _largest(found) == 0:  # lying on the floor, upside down, or a photo on its side
+    tiled = thorough and box is None
+    if tiled and _largest(found) < TILE_BELOW * whole.size:
+        found += _search_tiles(image, (2, 3), network)
+    if thorough and _largest(found) == 0:  # lying on the floor, upside down, or a photo on its side
         turns = (np.pi / 2, -np.pi / 2, np.pi)
         found += [_search(image, Region(whole.centre, whole.size, turn), network) for turn in turns]
+    if tiled and _largest(found) == 0:
+        found += _search_tiles(image, (5,), network)
     scores, points = (np.concatenate(part) for part in zip(*found, strict=True))
     people = weighted_suppression(scores, points)[:MAX_PROPOSALS]
     return [
@@ -126,18 +134,26 @@ def _largest(found: list[tuple[np.ndarray, np.ndarray]]) -> float:
     return max((2 * np.linalg.norm(p[:, 3] - p[:, 2], axis=1).max() for _, p in found if len(p)), default=0.0)
 
 
-def _tiles(width: int, height: int) -> list[Region]:
-    """Overlapping squares of half and a third of the longer side."""
-    tiles = []
-    for parts in (2, 3):
-        size = max(max(width, height) / parts, INPUT / 2)
+def _search_tiles(
+    image: np.ndarray, parts: tuple[int, ...], network: Callable[[np.ndarray], list[np.ndarray]]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Search squares of the longer side's 1/``parts``, each overlapping the next by half."""
+    found = []
+    for part in parts:
+        scale = min(1.0, INPUT * part / max(image.shape[:2]))
+        small = shrink(image, scale)
+        height, width = small.shape[:2]
+        size = max(max(width, height) / part, INPUT / 2)
         counts = [max(1, int(np.ceil((length - size) / (size / 2))) + 1) for length in (width, height)]
         us, vs = (
             np.linspace(size / 2, length - size / 2, count) if length > size else np.array([length / 2])
             for length, count in zip((width, height), counts, strict=True)
         )
-        tiles += [Region((float(u), float(v)), float(size)) for v in vs for u in us]
-    return tiles
+        for v in vs:
+            for u in us:
+                scores, points = _search(small, Region((float(u), float(v)), float(size)), network)
+                found.append((scores, points * (np.array(image.shape[1::-1]) / [width, height])))
+    return found
 
 
 def _search(

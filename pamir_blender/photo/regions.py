@@ -33,6 +33,11 @@ class Region:
         """(2, 3) affine map from photo pixels to pixels of the ``side`` x ``side`` picture."""
         return cv2.invertAffineTransform(self.to_photo(side))
 
+    def scaled(self, factor: float) -> Region:
+        """The same region in a copy of the photo enlarged by ``factor``."""
+        centre = (self.centre[0] * factor, self.centre[1] * factor)
+        return Region(centre, self.size * factor, self.angle)
+
     def corners(self) -> np.ndarray:
         """(4, 2) photo pixels."""
         return apply(self.to_photo(1), np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float))
@@ -59,6 +64,15 @@ def shift_centres(affine: np.ndarray) -> np.ndarray:
     shifted = affine.copy()
     shifted[:, 2] += affine[:, :2] @ [0.5, 0.5] - 0.5
     return shifted
+
+
+def shrink(image: np.ndarray, scale: float) -> np.ndarray:
+    """``image`` (H, W, ...) averaged down to ``scale`` of its size; itself if ``scale`` is 1 or more."""
+    if scale >= 1:
+        return image
+    height, width = image.shape[:2]
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def sample_region(

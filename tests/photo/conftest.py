@@ -45,7 +45,7 @@ class Painter:
         self.colours[head & ((centres[:, 1] > top - 0.06) | (behind & (centres[:, 1] > top - 0.2)))] = HAIR
 
     def posed(self, pose: np.ndarray | None = None, yaw: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        """Vertices (V, 3) and joints (24, 3) in metres, y up, z to the viewer, turned by ``yaw`` radians."""
+        """Vertices (V, 3) and joints (24, 3), metres, y up, z to the viewer, turned by ``yaw``."""
         pose = natural_pose() if pose is None else pose.copy()
         pose[0] = [0, yaw, 0]
         tensor = self._torch.from_numpy(pose)[None].float()
@@ -56,7 +56,7 @@ class Painter:
     def paint(
         self, canvas: np.ndarray, vertices: np.ndarray, hips: tuple[float, float], pixels_per_metre: float
     ) -> np.ndarray:
-        """Paint over ``canvas`` (H, W, 3) uint8 in place, the pelvis at ``hips``; the true mask (H, W) bool."""
+        """Paint over ``canvas`` (H, W, 3) uint8, the pelvis at ``hips``; the true mask (H, W) bool."""
         fine = 2
         height, width = canvas.shape[:2]
         scale = pixels_per_metre * fine
