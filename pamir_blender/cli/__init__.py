@@ -71,7 +71,7 @@ def _run(args: argparse.Namespace, runner: Runner, stdout: TextIO, stopped: thre
     elif args.command == "check":
         _check(args, runner, stdout)
     else:
-        stdout.write(f"{backend_module('pamir').parameter_table()}\n")
+        stdout.write(backend_module("pamir.parameter_table").format_parameter_table() + "\n")
 
 
 def _reconstruct(args: argparse.Namespace, runner: Runner, stdout: TextIO, stopped: threading.Event) -> None:
