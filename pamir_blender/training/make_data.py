@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import multiprocessing
 import os
+import shutil
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -18,10 +19,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..body.load import load_body_model
+from ..body.load import OPEN_BODY, load_body_model
 from ..body.model import BodyModel
 from ..errors import AssetsError, PamirError
 from .avatars import ClothedSubject, avatar_list, load_avatar
+from .garments import add_garments
+from .patterns import recolored
 from .poses import sample_pose
 from .registration import RegisteredBody, register
 from .rendering import Renderer
@@ -32,6 +35,7 @@ from .subjects import pose_subject, reshaped
 from .subset_body import SubsetBody
 
 VERSION = 1
+BODY_FILE = "body.npz"
 FITTED_STRIDE = 3
 """Every how manieth body vertex the pose of a posed body is fitted on."""
 
@@ -46,6 +50,8 @@ class Job:
     out: str
     options: SampleOptions
     reshape: float
+    garments: float = 0.0
+    recolor: float = 0.0
 
     @property
     def key(self) -> str:
@@ -77,6 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--yaws", type=int, default=8, help="views per posed subject")
     parser.add_argument("--estimates", type=int, default=2, help="perturbed bodies per view")
     parser.add_argument("--reshape", type=float, default=1.0, help="spread of the random change of betas")
+    parser.add_argument(
+        "--garments", type=float, default=0.0, help="share of subjects given new clothes or hair"
+    )
+    parser.add_argument(
+        "--recolor", type=float, default=0.0, help="share of subjects with recoloured clothes"
+    )
     parser.add_argument("--subjects", type=int, default=0, help="only the first N subjects (0 = all)")
     parser.add_argument("--meshes", action="store_true", help="also store the posed meshes, for measuring")
     parser.add_argument("--workers", type=int, default=2)
@@ -92,22 +104,32 @@ def _run(options: argparse.Namespace) -> int:
         entries = entries[: options.subjects]
     for folder in ("subjects", "views", "meshes"):
         (options.out / folder).mkdir(parents=True, exist_ok=True)
+    _pin_body(options.out)
     registered_folder = options.out / "registered"
     registered_folder.mkdir(exist_ok=True)
     start = time.monotonic()
-    _register_all(entries, registered_folder)
+    _register_all(entries, registered_folder, pinned_body(options.out))
     samples = SampleOptions(yaws=options.yaws, estimates=options.estimates, meshes=options.meshes)
     numbers = range(options.first_pose, options.first_pose + options.poses)
     order = np.random.default_rng(options.seed).permutation(len(entries))
     jobs = [
-        Job(entries[i], pose, options.seed, str(options.out), samples, options.reshape)
+        Job(
+            entries[i],
+            pose,
+            options.seed,
+            str(options.out),
+            samples,
+            options.reshape,
+            options.garments,
+            options.recolor,
+        )
         for pose in numbers
         for i in order
     ]
     waiting = [job for job in jobs if not _note(job).exists()]
     print(f"{len(jobs)} posed subjects, {len(jobs) - len(waiting)} already made", flush=True)
     context = multiprocessing.get_context("spawn")
-    with context.Pool(options.workers, initializer=_start_worker, maxtasksperchild=200) as pool:
+    with context.Pool(options.workers, initializer=_start_worker, initargs=(options.out,)) as pool:
         for done, _ in enumerate(pool.imap_unordered(make_sample, waiting), 1):
             if done % 20 == 0 or done == len(waiting):
                 write_index(options.out, options.split)
@@ -122,7 +144,7 @@ def _run(options: argparse.Namespace) -> int:
 def write_index(out: Path, split: str) -> int:
     """(Re)write data.json from the finished jobs' notes; returns the number of views."""
     views = [view for note in sorted((out / "subjects").glob("*.json")) for view in read_json(note)["views"]]
-    model = load_body_model()
+    model = pinned_body(out)
     write_json(
         out / "data.json",
         {
@@ -143,11 +165,23 @@ def body_digest(model: BodyModel) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _register_all(entries: list[dict], folder: Path, batch: int = 12) -> None:
+def _pin_body(out: Path) -> None:
+    """Keep the body model beside the data: vertices and fits on disk belong to this very file."""
+    if not (out / BODY_FILE).exists():
+        partial = out / (BODY_FILE + ".part")
+        shutil.copyfile(OPEN_BODY, partial)
+        partial.replace(out / BODY_FILE)
+
+
+def pinned_body(out: Path) -> BodyModel:
+    """The body model that the data in ``out`` was made with."""
+    return load_body_model(out / BODY_FILE)
+
+
+def _register_all(entries: list[dict], folder: Path, model: BodyModel, batch: int = 12) -> None:
     missing = [entry for entry in entries if not (folder / f"{entry['name']}.npz").exists()]
     if not missing:
         return
-    model = load_body_model()
     for first in range(0, len(missing), batch):
         group = missing[first : first + batch]
         found = register([load_avatar(entry) for entry in group], model)
@@ -195,10 +229,10 @@ class _Worker:
 _worker: _Worker | None = None
 
 
-def _start_worker() -> None:
+def _start_worker(out: Path) -> None:
     global _worker
     torch.set_num_threads(1)
-    model = load_body_model()
+    model = pinned_body(out)
     fitting = SubsetBody(model, np.arange(0, len(model.template), FITTED_STRIDE))
     _worker = _Worker(Renderer(), SubsetBody(model), fitting, model.faces)
 
@@ -221,6 +255,8 @@ def make_sample(job: Job) -> str:
         change = np.clip(rng.normal(0, job.reshape, 10), -2, 2) * (0.3 if rng.random() < 0.3 else 1.0)
         betas = np.clip(registered.betas + change, -3.5, 3.5)
         subject, registered = reshaped(subject, registered, worker.body, betas)
+    if rng.random() < job.recolor:
+        subject = recolored(rng, subject)
     return _write(job, worker, subject, registered, rng)
 
 
@@ -230,6 +266,10 @@ def _write(
     out = Path(job.out)
     pose = sample_pose(rng, subject.joints)
     posed = pose_subject(subject, registered, pose, worker.body, worker.fitting)
+    added = "none"
+    if rng.random() < job.garments:
+        posed, added = add_garments(rng, posed)
+        subject = posed.subject
     surface, occupied = write_points(out / "subjects" / f"{job.key}.npz", posed, rng, job.options)
     if job.options.meshes:
         write_arrays(out / "meshes" / f"{job.key}.npz", {"vertices": posed.vertices, "faces": subject.faces})
@@ -259,6 +299,7 @@ def _write(
                 "identity": job.entry["identity"],
                 "outfit": job.entry["outfit"],
                 "pose_mode": posed.mode,
+                "added": added,
                 **angles,
                 **written,
             }

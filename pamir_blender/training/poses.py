@@ -150,7 +150,7 @@ def _arm(rng: np.random.Generator, joints: np.ndarray, rotations: np.ndarray, si
         lower, flex = normal(rng, 76, 5, 62, 86), normal(rng, 0, 7, -18, 18)
         bend, twist = normal(rng, 13, 9, 1, 40), normal(rng, 5, 14, -30, 35)
     collar = max(0.0, (20 - lower) * 0.28)  # the clavicle rises with the arm
-    drop = min(6.0, max(0.0, (lower - 60) * 0.25))
+    drop = min(15.0, max(0.0, (lower - 30) * 0.32)) * normal(rng, 1, 0.25, 0.4, 1.4)  # and sinks with it
     rotations[part["collar"]] = euler(0, 0, side * (collar - drop))
     shoulder = euler(-flex, 0, 0) @ euler(0, 0, -side * (lower + collar - drop)) @ euler(twist, 0, 0)
     rotations[part["shoulder"]] = shoulder
