@@ -9,11 +9,11 @@ import torch
 
 from . import __version__
 from .body.load import load_body_model
-from .errors import PamirError
+from .errors import BackendError, PamirError
 from .pamir.devices import choose_device
 from .pamir.weights import find_weights, weights_digest
 from .paths import models_dir
-from .photo.model_files import FETCH_COMMAND, MODEL_FILES
+from .photo.model_files import FETCH_COMMAND, MODEL_FILES, ModelFile
 
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "pillow", "opencv-python-headless", "ai-edge-litert")
 _PACKAGES += ("safetensors", "xatlas", "fast-simplification", "pygltflib")
@@ -47,6 +47,15 @@ def _weights(kind: str) -> dict[str, str]:
     return {"file": str(path), "detail": f"sha256 {weights_digest(path)[:12]}"}
 
 
+def _landmark_model(file: ModelFile) -> dict[str, str]:
+    path = models_dir() / file.name
+    if not path.is_file():
+        raise BackendError(f"missing; run: {FETCH_COMMAND}")
+    if not file.matches(path.read_bytes()):
+        raise BackendError(f"damaged; delete it and run: {FETCH_COMMAND}")
+    return {"file": str(path)}
+
+
 def check_backend(device: str = "auto") -> dict[str, object]:
     """A report of plain JSON values; raises :class:`BackendError` only for a device that is not there.
 
@@ -59,12 +68,7 @@ def check_backend(device: str = "auto") -> dict[str, object]:
         _model("lite geometry", lambda: _weights("geometry")),
         _model("lite texture", lambda: _weights("texture")),
     ]
-    for name in MODEL_FILES:
-        path = models_dir() / name
-        entry: dict[str, object] = {"name": name, "ok": path.is_file(), "file": str(path)}
-        if not entry["ok"]:
-            entry["detail"] = f"missing; run: {FETCH_COMMAND}"
-        models.append(entry)
+    models += [_model(file.name, lambda file=file: _landmark_model(file)) for file in MODEL_FILES]
     found = versions()
     missing = [name for name, version in found.items() if version is None]
     warnings = [f"not installed: {', '.join(missing)}"] if missing else []

@@ -69,6 +69,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
     # A job that was killed could not tidy up; one folder never has two jobs at a time.
     for leftover in out.parent.glob(f".{glob.escape(out.name)}.????????.partial"):
         shutil.rmtree(leftover, ignore_errors=True)
+    made = [folder for folder in out.parents if not folder.exists()]
     try:
         partial.mkdir(parents=True)
     except OSError as error:
@@ -80,6 +81,9 @@ def whole_folder(out: Path) -> Iterator[Path]:
         raise ResultError(f"cannot write the result to {out}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        for folder in made:  # only those made here, and only while they are empty
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _replace(partial: Path, out: Path) -> None:

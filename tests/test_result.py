@@ -18,8 +18,9 @@ def test_appears_only_at_the_end(tmp_path):
     assert [p.name for p in out.parent.iterdir()] == [out.name]
 
 
-def test_failure_leaves_nothing(tmp_path):
-    with pytest.raises(ValueError, match="boom"), result.whole_folder(tmp_path / "out") as partial:
+@pytest.mark.parametrize("place", ["out", "new/folders/out"])
+def test_failure_leaves_nothing(tmp_path, place):
+    with pytest.raises(ValueError, match="boom"), result.whole_folder(tmp_path / place) as partial:
         (partial / "half").write_text("x")
         raise ValueError("boom")
     assert list(tmp_path.iterdir()) == []
