@@ -186,12 +186,14 @@ class Backend:
         job = _Job(on_progress, cancelled)
         torch.manual_seed(options.seed)
         with _memory_errors(), whole_folder(out) as folder:
-            with job.stage("photo"):
+            with job.stage("photo") as progress:
                 photo = prepare_photo(
                     Path(options.photo),
                     mask_path=Path(options.mask) if options.mask else None,
                     person=options.person,
                     box=options.box,
+                    progress=progress,
+                    cancelled=job.cancelled,
                 )
             posed = self._body(job, photo, options)
             save_body_stage(folder / "body", photo, posed)
