@@ -20,6 +20,7 @@ from .objective import (
     LandmarkEvidence,
     Parameters,
     Weights,
+    balance_cost,
     landmark_cost,
     landmark_points,
     prior_cost,
@@ -31,7 +32,7 @@ from .skinning import matrix_to_axis_angle, rodrigues
 LANDMARK_STEPS = 120
 MASK_STEPS = 60
 MASK_VERTICES = 1200
-_RATES = {"turn": 0.02, "pose": 0.03, "betas": 0.08, "log_scale": 0.01, "shift": 0.005}
+_RATES = {"turn": 0.02, "pose": 0.03, "betas": 0.08, "log_scale": 0.01, "shift": 0.005, "tilt": 0.01}
 
 
 def fit_body(
@@ -63,7 +64,11 @@ def fit_body(
 
     def landmarks_only() -> Tensor:
         points = landmark_points(parameters, model, landmarks)
-        return landmark_cost(parameters, points, evidence) + prior_cost(parameters, weights)
+        return (
+            landmark_cost(parameters, points, evidence)
+            + balance_cost(parameters, points, weights)
+            + prior_cost(parameters, weights)
+        )
 
     def with_mask() -> Tensor:
         rotations = parameters.rotations()
@@ -71,6 +76,7 @@ def fit_body(
         points = landmarks.positions(parameters.betas, body.transforms)
         return (
             landmark_cost(parameters, points, evidence)
+            + balance_cost(parameters, points, weights)
             + prior_cost(parameters, weights)
             + silhouette_cost(parameters, body.vertices, silhouette, weights)
         )
@@ -93,7 +99,7 @@ def _start(
     pose = torch.from_numpy(pose_from_world(photo.landmarks.world, model, landmarks)).float()[None]
     parameters = Parameters(
         rodrigues(pose[:, 0]), torch.zeros(1, 3), pose[:, 1:].clone(), torch.zeros(1, 10), torch.zeros(1),
-        torch.zeros(1, 2),
+        torch.zeros(1, 2), torch.zeros(1),
     )  # fmt: skip
     with torch.no_grad():
         points = landmark_points(parameters, model, landmarks)[0, :, :2]

@@ -36,6 +36,8 @@ class Weights:
     outside_sigma: float = 0.015
     uncovered: float = 12.0
     uncovered_reach: float = 0.03
+    balance_sigma: float = 0.05
+    tilt_sigma: float = 0.1
 
 
 @dataclass
@@ -43,7 +45,7 @@ class Parameters:
     """What is searched, for B hypotheses at once; ``root`` (B, 3, 3) is the start that ``turn`` (B, 3) turns.
 
     ``pose`` (B, 23, 3) radians; ``betas`` (B, 10); ``log_scale`` (B,), box units per metre; ``shift`` (B, 2)
-    box x, y.
+    box x, y; ``tilt`` (B,) radians by which the detector's metres lean towards the viewer as a whole.
     """
 
     root: Tensor
@@ -52,6 +54,7 @@ class Parameters:
     betas: Tensor
     log_scale: Tensor
     shift: Tensor
+    tilt: Tensor
 
     def rotations(self) -> Tensor:
         """(B, 24, 3, 3)."""
@@ -94,9 +97,33 @@ def landmark_cost(parameters: Parameters, points: Tensor, evidence: LandmarkEvid
     scale = parameters.log_scale.exp().detach()[:, None, None]
     flat = (parameters.project(points) - evidence.image) / scale
     image = _robust((flat**2).sum(-1) / evidence.image_sigma**2)
-    about = points - points[:, 23:25].mean(dim=1, keepdim=True)
+    about = _lean(points - points[:, 23:25].mean(dim=1, keepdim=True), parameters.tilt)
     deep = _robust(((about - evidence.world) ** 2).sum(-1) / evidence.world_sigma**2)
     return (image * evidence.image_share).sum(-1) + (deep * evidence.world_share).sum(-1)
+
+
+def _lean(points: Tensor, angle: Tensor) -> Tensor:
+    """Points (B, N, 3) turned about the x axis by ``angle`` (B,), positive bringing the head to the viewer."""
+    x, y, z = points.unbind(-1)
+    sine, cosine = torch.sin(angle)[:, None], torch.cos(angle)[:, None]
+    return torch.stack([x, cosine * y - sine * z, cosine * z + sine * y], dim=-1)
+
+
+def balance_cost(parameters: Parameters, points: Tensor, weights: Weights) -> Tensor:
+    """(B,): how far from above its feet a standing body's middle is in depth, landmarks (B, 33, 3).
+
+    The detector's errors in depth are mostly one lean of the whole body, which one picture cannot show;
+    gravity can. The picture's vertical counts as upright. Seated and lying bodies, whose hips are low over
+    their feet, are left alone.
+    """
+    ankles = points[:, 27:33]
+    share = torch.softmax(-ankles[..., 1] / 0.05, dim=1)
+    support = (share[..., None] * ankles).sum(dim=1)
+    hips, chest = points[:, 23:25].mean(dim=1), points[:, 11:13].mean(dim=1)
+    standing = torch.sigmoid((hips[:, 1] - support[:, 1] - 0.62) / 0.05).detach()
+    ahead = (hips + chest)[:, 2] / 2 - support[:, 2]
+    upright = standing * (ahead / weights.balance_sigma) ** 2
+    return upright + (parameters.tilt / weights.tilt_sigma) ** 2
 
 
 def prior_cost(parameters: Parameters, weights: Weights) -> Tensor:

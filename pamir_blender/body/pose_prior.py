@@ -7,6 +7,8 @@ axis-angle component is not an anatomical angle.
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -74,6 +76,7 @@ def rest_penalty(pose: Tensor, usual: Tensor | None = None) -> Tensor:
     return total + 10 * uneven + 3 * ((pose[:, 12] - pose[:, 15]) ** 2).sum(dim=1)
 
 
+@cache
 def standing_pose() -> Tensor:
     """(24, 3): a relaxed standing person, arms hanging; the pose that evidence has to argue against."""
     pose = torch.zeros(24, 3)

@@ -6,6 +6,8 @@ Everything is differentiable, batched and free of state. Shapes use B bodies, V 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -58,6 +60,26 @@ def matrix_to_axis_angle(rotation: Tensor) -> Tensor:
     return (quaternion[:, 1:] * scale).to(rotation.dtype).reshape(*shape, 3)
 
 
+@cache
+def _levels(parents: tuple[int, ...]) -> tuple[list[int], list[tuple[list[int], list[int], list[int]]]]:
+    """The tree level by level, so that a whole level is posed at once.
+
+    Returns where each joint stands in the levels' concatenation, and per level below the root: its joints,
+    their parents, and the parents' rows in the level above.
+    """
+    depth = [0] * len(parents)
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            depth[joint] = depth[parent] + 1
+    members = [[joint for joint, d in enumerate(depth) if d == level] for level in range(max(depth) + 1)]
+    flat = [joint for level in members for joint in level]
+    levels = []
+    for above, level in pairwise(members):
+        carriers = [parents[joint] for joint in level]
+        levels.append((level, carriers, [above.index(carrier) for carrier in carriers]))
+    return [flat.index(joint) for joint in range(len(parents))], levels
+
+
 def forward_kinematics(
     rotations: Tensor, rest_joints: Tensor, parents: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
@@ -72,14 +94,17 @@ def forward_kinematics(
         ``joints`` (B, J, 3) posed, and ``transforms`` (B, J, 4, 4) from rest to posed space.
         The root joint stays where it rests.
     """
-    world_rotation = [rotations[:, 0]]
-    world_position = [rest_joints[:, 0]]
-    for joint in range(1, len(parents)):
-        parent = parents[joint]
-        offset = (rest_joints[:, joint] - rest_joints[:, parent])[..., None]
-        world_position.append(world_position[parent] + (world_rotation[parent] @ offset)[..., 0])
-        world_rotation.append(world_rotation[parent] @ rotations[:, joint])
-    rotation, joints = torch.stack(world_rotation, dim=1), torch.stack(world_position, dim=1)
+    order, levels = _levels(tuple(parents))
+    turn, place = rotations[:, :1], rest_joints[:, :1]
+    turns, places = [turn], [place]
+    for joints_here, parents_here, parent_rows in levels:
+        offset = (rest_joints[:, joints_here] - rest_joints[:, parents_here])[..., None]
+        carrier = turn[:, parent_rows]
+        place = place[:, parent_rows] + (carrier @ offset)[..., 0]
+        turn = carrier @ rotations[:, joints_here]
+        turns.append(turn)
+        places.append(place)
+    rotation, joints = torch.cat(turns, dim=1)[:, order], torch.cat(places, dim=1)[:, order]
     shift = joints - (rotation @ rest_joints[..., None])[..., 0]
     top = torch.cat([rotation, shift[..., None]], dim=-1)
     bottom = torch.zeros_like(top[..., :1, :])
