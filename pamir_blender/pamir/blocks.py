@@ -67,7 +67,7 @@ class PlainResidual(nn.Module):
 
 def is_idle(parameter_name: str) -> bool:
     """Whether a parameter belongs to an idle layer, by its name in the network's state."""
-    return ".idle_norm." in parameter_name or ".idle_conv." in parameter_name
+    return ".idle_" in parameter_name
 
 
 def residuals(count: int, in_channels: int, out_channels: int, norm_groups: int) -> nn.Sequential:

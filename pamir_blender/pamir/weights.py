@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..body.graph_network import GraphCmr, GraphCmrConfig
 from ..errors import WeightsError
 from ..paths import models_dir
 from .config import SIZES, GeometryConfig, TextureConfig
@@ -33,6 +34,7 @@ MAX_BYTES = 1 << 30
 _KINDS: dict[str, tuple[type, type]] = {
     "geometry": (GeometryNetwork, GeometryConfig),
     "texture": (TextureNetwork, TextureConfig),
+    "graphcmr": (GraphCmr, GraphCmrConfig),
 }
 
 
@@ -73,6 +75,11 @@ def load_geometry(path: Path | str, *, device: str | torch.device = "cpu") -> Ge
 def load_texture(path: Path | str, *, device: str | torch.device = "cpu") -> TextureNetwork:
     """The texture network of a weights file, float32, for inference; WeightsError if it does not fit."""
     return _load(Path(path), "texture", device)
+
+
+def load_graphcmr(path: Path | str, *, device: str | torch.device = "cpu") -> GraphCmr:
+    """GraphCMR from a weights file, float32, for inference; attach a body graph before use."""
+    return _load(Path(path), "graphcmr", device)
 
 
 def weights_digest(path: Path | str) -> str:
