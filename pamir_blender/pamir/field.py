@@ -27,6 +27,7 @@ OUTSIDE = -1e3
 
 _LOGIT_LIMIT = 1e-4  # occupancies nearer to 0 or 1 than this say nothing about where the surface is
 _DENSE_LIMIT = 64
+_MOST_SURFACE = 12.0  # cells over the squared resolution; a person in a wide dress has about 2
 _CORNERS = np.array([[z, y, x] for z in (0, 1) for y in (0, 1) for x in (0, 1)])
 
 
@@ -194,6 +195,7 @@ def sample_near_surface(
     """
     sizes = lattice_sizes(resolution, coarse)
     lattice = Lattice(sizes[0])
+    # The coarsest level may be all surface where a finer one is not; it is small anyway.
     sampler.points_expected = (sizes[0] + 1) ** 3 * 4
     cells = lattice.follow(lattice.all_cells(), sampler)
     for size in sizes[1:]:
@@ -204,8 +206,18 @@ def sample_near_surface(
             cells = np.concatenate([cells, lattice.cells_of_points(hint)])
         lattice, children = lattice.refine(_unique(cells))
         cells = lattice.follow(children, sampler)
+        _refuse_noise(lattice, cells)
     if not len(cells):
         raise SurfaceError(
             "the network found no person in the box; check the body's placement over the photo and try again"
         )
     return lattice, cells
+
+
+def _refuse_noise(lattice: Lattice, cells: np.ndarray) -> None:
+    """Stop before a field that is surface everywhere fills the memory."""
+    if len(cells) > _MOST_SURFACE * lattice.cells**2:
+        raise SurfaceError(
+            "the network's field is noise instead of a person; its weights are untrained, damaged or do not "
+            "belong to this kind of photo"
+        )

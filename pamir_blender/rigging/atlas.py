@@ -52,7 +52,7 @@ def build_atlas(
     # The largest scale that still fits, by bisection; each trial packs everything anew.
     fits, fails = 0.0, min((_CELLS - 2 * gap) / extent.max(), _CELLS / np.sqrt(area))
     scale, best = 0.75 * fails, None
-    for _ in range(7):
+    for _ in range(7 if len(extent) < 300 else 3):
         places = _pack(flat * scale, chart, gap)
         if places is None:
             fails = scale

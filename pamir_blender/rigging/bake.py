@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from ..errors import Cancelled
-from ..rasterise import fragments, interpolate
+from ..rasterise import Fragments, fragments, interpolate
 from .mesh import vertex_normals
 
 
@@ -56,7 +56,7 @@ def bake_texture(
     rest takes the colour of the nearest such texel, so that neither filtering nor mip-maps show seams.
     """
     corners = np.stack([corner_uv[..., 0], 1 - corner_uv[..., 1]], axis=-1) * size
-    texels = fragments(corners, (size, size))
+    texels = _texels(corners, size)
     attributes = np.concatenate([vertices, vertex_normals(vertices, faces)], axis=1).astype(np.float32)[faces]
     texture = np.zeros((size, size, 3), np.uint8)
     filled = np.zeros((size, size), bool)
@@ -73,6 +73,29 @@ def bake_texture(
         if progress is not None:
             progress(min(start + chunk, count) / count)
     return fill_gaps(texture, filled)
+
+
+def _texels(corners: np.ndarray, size: int) -> Fragments:
+    """The texels of every face (F, 3, 2).
+
+    A face too thin to hold a texel's centre takes the texel of its middle, if that is free, so that no chart
+    is without a colour of its own.
+    """
+    found = fragments(corners, (size, size))
+    taken = np.zeros((size, size), bool)
+    taken[found.row, found.column] = True
+    held = np.zeros(len(corners), bool)
+    held[found.face] = True
+    thin = np.flatnonzero(~held)
+    column, row = np.clip(corners[thin].mean(1), 0, size - 1).astype(np.int32).T
+    free = ~taken[row, column]
+    third = np.full((np.count_nonzero(free), 3), 1 / 3, np.float32)
+    return Fragments(
+        np.concatenate([found.face, thin[free].astype(np.int32)]),
+        np.concatenate([found.row, row[free]]),
+        np.concatenate([found.column, column[free]]),
+        np.concatenate([found.barycentric, third]),
+    )
 
 
 def fill_gaps(texture: np.ndarray, filled: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ DIRECTIONS = np.array([[0, 0, 1], [0, 0, -1], [1, 0, 0], [-1, 0, 0], [0, 1, 0], 
 _SMOOTHING = 8  # rounds of averaging normals over neighbours, against scattered labels
 _STEEPEST = 0.08  # least cosine between a face and the direction its chart is projected along
 _SMALL = 60  # faces: smaller charts join a neighbour where their faces allow it
+_LAYERS = 8  # of a chart over itself; people have two or three
 _GRID = 768  # pixels along the mesh for finding what a chart hides of itself
 
 
@@ -37,18 +38,22 @@ def cut_charts(
     chart, label = _merge_small(facing, np.zeros_like(facing) if parts is None else parts, normal, pairs)
     flat = project(vertices, faces, label)
     chart = _pieces(chart, pairs)
-    # Each round peels the front-most layer off what was hidden; people have few layers.
-    layer = np.zeros(len(faces), np.int64)
-    for _ in range(8):
-        hidden = _hidden(vertices, faces, flat, label, chart)
-        if not hidden.any():
+    # Each round cuts off what lies behind another face of its chart; then only what was cut off is in doubt.
+    doubtful = np.arange(len(faces))
+    for layer in range(1, _LAYERS + 1):
+        hidden = doubtful[
+            _hidden(vertices, faces[doubtful], flat[doubtful], label[doubtful], chart[doubtful])
+        ]
+        if len(hidden) == 0:
             break
-        layer[hidden] += 1
-        chart = _pieces(chart * 16 + layer, pairs)
-    else:
-        # Whatever is left folds at a scale below a texel: a chart for each face is always flat.
-        hidden = _hidden(vertices, faces, flat, label, chart)
-        chart[hidden] = chart.max() + 1 + np.arange(hidden.sum())
+        if layer == _LAYERS:
+            # What is left is crumpled below a texel's scale: a chart of one face is always flat.
+            chart[hidden] = chart.max() + 1 + np.arange(len(hidden))
+            break
+        cut = np.zeros(len(faces), np.int64)
+        cut[hidden] = 1
+        chart = _pieces(chart * 2 + cut, pairs)
+        doubtful = hidden
     return np.unique(chart, return_inverse=True)[1], flat
 
 

@@ -118,6 +118,8 @@ def test_empty_and_broken_fields_are_refused():
         extract(lambda p: torch.zeros(len(p)), 64)
     with pytest.raises(SurfaceError, match="not finite"):
         extract(lambda p: torch.full((len(p),), float("nan")), 64)
+    with pytest.raises(SurfaceError, match="noise"):
+        extract(lambda p: 0.5 + 0.5 * torch.sin(p @ torch.tensor([7e3, 5e3, 3e3])), 256)
     with pytest.raises(RequestError, match="multiple of 32"):
         extract(ball(), 257)
     with pytest.raises(RequestError, match="between 16 and 512"):
