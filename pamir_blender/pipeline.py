@@ -158,12 +158,13 @@ class Backend:
             self._bodies[path] = load_body_model(Path(path) if path else None)
         return self._bodies[path]
 
-    def networks(self, size: str, folder: str | None = None) -> FieldNetworks:
+    def networks(self, size: str, folder: str | None = None, *, texture: bool = True) -> FieldNetworks:
         """Geometry and texture networks of a size, from ``folder`` or the shipped ones; loaded once."""
-        key = (size, folder)
-        if key not in self._networks:
-            self._networks[key] = load_networks(size, Path(folder) if folder else None, self.device)
-        return self._networks[key]
+        known = self._networks.get((size, folder))
+        if known is None or (texture and known.texture is None):
+            known = load_networks(size, Path(folder) if folder else None, self.device, texture=texture)
+            self._networks[size, folder] = known
+        return known
 
     def use_networks(self, size: str, networks: FieldNetworks, folder: str | None = None) -> None:
         """Work with these networks from now on, e.g. untrained ones for timing."""
@@ -198,7 +199,7 @@ class Backend:
             posed = self._body(job, photo, options)
             save_body_stage(folder / "body", photo, posed)
             on_body(folder / "body")
-            networks = self.networks(options.size, options.weights)
+            networks = self.networks(options.size, options.weights, texture=options.texture)
             surface, found, character = self._clothe(job, photo, posed, options, networks)
             with job.stage("save") as progress:
                 shutil.rmtree(folder / "body")

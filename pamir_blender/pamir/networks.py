@@ -32,10 +32,13 @@ class FieldOfPhoto:
 
 @dataclass
 class FieldNetworks:
-    """Geometry and texture network; ``digests`` are their files' hashes, None for untrained ones."""
+    """Geometry and texture network, the latter None if colours are not wanted.
+
+    ``digests`` are their files' hashes, None for untrained ones.
+    """
 
     geometry: GeometryNetwork
-    texture: TextureNetwork
+    texture: TextureNetwork | None
     device: torch.device
     digests: dict[str, str | None] = field(default_factory=dict)
 
@@ -102,12 +105,16 @@ def body_volume(posed: PosedBody, config: VolumeEncoderConfig, device: torch.dev
     return voxelise_semantic(vertices, faces, torch.from_numpy(posed.template).to(device), config.resolution)
 
 
-def load_networks(size: str, folder: Path | None, device: torch.device) -> FieldNetworks:
+def load_networks(
+    size: str, folder: Path | None, device: torch.device, *, texture: bool = True
+) -> FieldNetworks:
     """The networks of a size from ``folder``, or the shipped ones. Raises :class:`WeightsError`."""
-    paths = {kind: find_weights(kind, size, folder) for kind in ("geometry", "texture")}
+    paths = {
+        kind: find_weights(kind, size, folder) for kind in ("geometry", "texture")[: 2 if texture else 1]
+    }
     return FieldNetworks(
-        load_geometry(paths["geometry"]).to(device).eval(),
-        load_texture(paths["texture"]).to(device).eval(),
+        load_geometry(paths["geometry"], device=device),
+        load_texture(paths["texture"], device=device) if texture else None,
         device,
         {kind: weights_digest(path) for kind, path in paths.items()},
     )
