@@ -78,7 +78,7 @@ def check_person(pose: Pose, spread: np.ndarray, mask: np.ndarray, source: str) 
 def _check_head(
     pose: Pose, spread: np.ndarray, outside: np.ndarray, mask: np.ndarray, source: str
 ) -> list[str]:
-    metre = pixels_per_metre(pose)
+    metre = pose.pixels_per_metre
     gap, width = _head_at_edge(pose, mask, metre)
     cut = width > MIN_CONTACT * metre
     invented = spread[FACE].mean() > INVENTED_FACE
@@ -90,13 +90,6 @@ def _check_head(
     if cut and gap < CROWN_CUT * metre:
         return ["The top of the head is outside the photo, so guessed."]
     return []
-
-
-def pixels_per_metre(pose: Pose) -> float:
-    """Photo pixels per metre of the person, by least squares over the body's landmarks."""
-    pixels = (pose.image - pose.image[list(HIPS)].mean(0))[11:]
-    metres = pose.world[11:, :2] * [1, -1]
-    return max(float((pixels * metres).sum() / max((metres**2).sum(), 1e-9)), 1e-6)
 
 
 def _head_at_edge(pose: Pose, mask: np.ndarray, metre: float) -> tuple[float, float]:

@@ -21,6 +21,7 @@ SPECK = 0.002  # holes and islands below this part of the person's area are nois
 SAME_SHAPE = 0.01
 MIN_MASK_PART = 0.0005
 MIN_LANDMARKS_INSIDE = 0.6
+NEAR = 0.006  # of the region: how far from the mask a landmark still counts as on it
 
 
 def detected_mask(image: np.ndarray, pose: Pose, others: list[Pose]) -> np.ndarray:
@@ -153,7 +154,7 @@ def landmarks_inside(mask: np.ndarray, pose: Pose) -> float:
     inside = ((points >= 0) & (points < [width, height])).all(1) & (pose.visibility[11:] > 0.5)
     if not inside.any():
         return 0.0
-    reach = max(1, round(0.02 * pose.region.size))
+    reach = max(1, round(NEAR * pose.region.size))
     hits = [
         mask[max(0, v - reach) : v + reach + 1, max(0, u - reach) : u + reach + 1].max() > 0.5
         for u, v in points[inside]

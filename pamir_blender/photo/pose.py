@@ -12,6 +12,7 @@ from .regions import Region, apply, person_region, sample_region, shift_centres
 
 INPUT = 256
 COUNT = 33
+HIPS = slice(23, 25)
 AUXILIARY = 39  # the last six outputs; two of them align the region
 HIPS_MIDDLE, REACH = 33, 34
 HEATMAP_WINDOW = 7
@@ -25,15 +26,13 @@ MIRROR = np.array([0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i + 1 if i % 2 else i - 1
 class Pose:
     """One person as the network sees them.
 
-    ``image`` (33, 2) photo pixels; ``depth`` (33,) photo pixels, positive to the viewer, about the hips'
-    middle; ``world`` (33, 3) metres about the hips' middle: x right in the image, y up, z to the viewer;
-    ``visibility``, ``presence`` (33,) in [0, 1]; ``score`` that there is a person; ``region`` the square
-    looked at; ``mask`` (256, 256) float32 probability in the region's frame; ``next_region`` the square
-    that these landmarks suggest.
+    ``image`` (33, 2) photo pixels; ``world`` (33, 3) metres about the hips' middle: x right in the image,
+    y up, z to the viewer; ``visibility``, ``presence`` (33,) in [0, 1]; ``score`` that there is a person;
+    ``region`` the square looked at; ``mask`` (256, 256) float32 probability in the region's frame;
+    ``next_region`` the square that these landmarks suggest.
     """
 
     image: np.ndarray
-    depth: np.ndarray
     world: np.ndarray
     visibility: np.ndarray
     presence: np.ndarray
@@ -41,6 +40,21 @@ class Pose:
     region: Region
     mask: np.ndarray
     next_region: Region
+
+    @property
+    def pixels_per_metre(self) -> float:
+        """Photo pixels per metre of the person, by least squares over the body's landmarks."""
+        pixels = (self.image - self.image[HIPS].mean(0))[11:]
+        metres = self.world[11:, :2] * [1, -1]
+        return max(float((pixels * metres).sum() / max((metres**2).sum(), 1e-9)), 1e-6)
+
+    @property
+    def depth(self) -> np.ndarray:
+        """(33,) photo pixels, positive to the viewer, about the hips' middle.
+
+        From ``world``: the network's own image depth is about three times too large on bodies of known depth.
+        """
+        return self.world[:, 2] * self.pixels_per_metre
 
     def mask_in(self, to_frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """The mask in another frame: (height, width) float32, 0 outside the region.
@@ -83,10 +97,8 @@ def find_pose(
         raw, metres, mask = raw[order], metres[order] * [-1, 1, 1], mask[:, ::-1]
         raw[:, 0] = INPUT - raw[:, 0]
     photo = apply(region.to_photo(INPUT), raw[:, :2])
-    depth = -raw[:COUNT, 2] * (region.size / INPUT)
     return Pose(
         image=photo[:COUNT],
-        depth=depth - depth[23:25].mean(),
         world=_world(metres[:COUNT], region.angle),
         visibility=_sigmoid(raw[:COUNT, 3]),
         presence=_sigmoid(raw[:COUNT, 4]),
@@ -136,7 +148,6 @@ def consensus(views: list[Pose]) -> tuple[Pose, np.ndarray]:
     pose = replace(
         first,
         image=np.median([view.image for view in views], axis=0),
-        depth=np.median([view.depth for view in views], axis=0),
         world=median,
         visibility=np.median([view.visibility for view in views], axis=0),
         presence=np.median([view.presence for view in views], axis=0),
@@ -150,7 +161,7 @@ def _world(points: np.ndarray, angle: float) -> np.ndarray:
     cos, sin = np.cos(angle), np.sin(angle)
     x, y, z = points.T
     turned = np.stack([cos * x - sin * y, -(sin * x + cos * y), -z], axis=1)
-    return turned - turned[23:25].mean(0)
+    return turned - turned[HIPS].mean(0)
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
