@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ from .parallel import Group, run_in_processes
 from .schedule import Budget
 from .texture_task import TextureTask
 from .trainer import Trainer, TrainingOptions
+
+OpenData = Callable[[], ViewDataset]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -92,10 +96,11 @@ def build_trainer(options: argparse.Namespace, command: list[str], group: Group 
     card = {"command": ["python", "-m", "pamir_blender.training.train", *command]}
     export = options.export or options.out / "weights.safetensors"
     build = _geometry if options.network == "geometry" else _texture
-    task, data = build(options, {"card": card, "export_path": export})
+    task, open_data = build(options, {"card": card, "export_path": export})
+    open_data()  # refuses unusable data now
     return Trainer(
         task,
-        data,
+        open_data,
         TrainingOptions(
             out=options.out,
             budget=Budget(options.minutes, options.steps),
@@ -113,7 +118,7 @@ def build_trainer(options: argparse.Namespace, command: list[str], group: Group 
     )
 
 
-def _geometry(options: argparse.Namespace, common: dict[str, Any]) -> tuple[GeometryTask, ViewDataset]:
+def _geometry(options: argparse.Namespace, common: dict[str, Any]) -> tuple[GeometryTask, OpenData]:
     config = getattr(GeometryConfig, options.size)()
     network = load_geometry(options.init) if options.init else GeometryNetwork(config)
     _refuse_semantic(network.config.volume.channels)
@@ -138,7 +143,8 @@ def _geometry(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Geom
         outline=options.outline,
         **common,
     )
-    data = ViewDataset(
+    return task, partial(
+        ViewDataset,
         options.data,
         split="train",
         image_size=size,
@@ -146,10 +152,9 @@ def _geometry(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Geom
         true_body_share=options.true_bodies,
         seed=options.seed,
     )
-    return task, data
 
 
-def _texture(options: argparse.Namespace, common: dict[str, Any]) -> tuple[TextureTask, ViewDataset]:
+def _texture(options: argparse.Namespace, common: dict[str, Any]) -> tuple[TextureTask, OpenData]:
     if options.geometry_weights is None:
         raise RequestError(
             "texture training needs --geometry-weights FILE: its features build on that network's"
@@ -168,8 +173,9 @@ def _texture(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Textu
         **shared,
     )
     task = TextureTask(network, geometry, held_out=held_out, **common)
-    data = ViewDataset(options.data, split="train", color_points=options.points, seed=options.seed, **shared)
-    return task, data
+    return task, partial(
+        ViewDataset, options.data, split="train", color_points=options.points, seed=options.seed, **shared
+    )
 
 
 def _validation_folder(options: argparse.Namespace) -> Path:

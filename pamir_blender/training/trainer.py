@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -72,12 +72,19 @@ class TrainingOptions:
 
 
 class Trainer:
-    """Trains ``task`` on ``data``; :meth:`run` resumes from ``options.out`` if it holds a checkpoint."""
+    """Trains ``task``; :meth:`run` resumes from ``options.out`` if it holds a checkpoint.
+
+    ``open_data`` is asked for the data set at every epoch, so that one still being made is used as it grows.
+    """
 
     def __init__(
-        self, task: Task, data: EpochData, options: TrainingOptions, group: Group | None = None
+        self,
+        task: Task,
+        open_data: Callable[[], EpochData],
+        options: TrainingOptions,
+        group: Group | None = None,
     ) -> None:
-        self.task, self.data, self.options = task, data, options
+        self.task, self.open_data, self.options = task, open_data, options
         self.group = group or Group()
         self.device = choose_device(options.device)
         self.precision = choose_precision(options.precision, self.device)
@@ -219,12 +226,13 @@ class Trainer:
         workers = min(1, self.options.workers)
         while True:
             self.epoch += 1
-            self.data.set_epoch(self.epoch)
+            data = self.open_data()
+            data.set_epoch(self.epoch)
             shuffle = torch.Generator().manual_seed(self.options.seed * 1_000_003 + self.epoch)
-            order = torch.randperm(len(self.data), generator=shuffle).tolist()
+            order = torch.randperm(len(data), generator=shuffle).tolist()
             each = len(order) // self.group.size
             yield from DataLoader(
-                self.data,
+                data,
                 batch_size=self.options.batch_size,
                 sampler=order[self.group.rank * each : (self.group.rank + 1) * each],
                 drop_last=each >= self.options.batch_size,

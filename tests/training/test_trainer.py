@@ -109,7 +109,7 @@ def build(out, budget, group=None, **changes):
         card={"name": "ellipsoids"},
     )
     values = {"average": 0.98, "batch_size": 8, "learning_rate": 1e-2, "workers": 0, "precision": "float32"}
-    return Trainer(task, Ellipsoids(64), TrainingOptions(out, budget, **{**values, **changes}), group)
+    return Trainer(task, lambda: Ellipsoids(64), TrainingOptions(out, budget, **{**values, **changes}), group)
 
 
 def log_lines(out, kind):
