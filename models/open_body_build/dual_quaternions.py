@@ -15,7 +15,9 @@ def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.concatenate([vector, aw * bw - (av * bv).sum(-1, keepdims=True)], axis=-1)
 
 
-def blend_rigid(weights: np.ndarray, rotations: np.ndarray, shifts: np.ndarray) -> tuple[Rotation, np.ndarray]:
+def blend_rigid(
+    weights: np.ndarray, rotations: np.ndarray, shifts: np.ndarray
+) -> tuple[Rotation, np.ndarray]:
     """One rigid motion per vertex: V rotations and (V, 3) shifts.
 
     ``weights`` (V, 24); ``rotations`` (24, 3, 3) and ``shifts`` (24, 3) of the joints, SMPL's tree.
