@@ -214,7 +214,7 @@ class GraphCmr(nn.Module):
             torch.from_numpy(self.graph.weights),
             (len(positions), len(positions)),
             device=image.device,
-            check_invariants=False,
+            check_invariants=True,
         ).to(image.dtype)
         vertices, camera = self.graph_cnn(image, positions, adjacency)
         rotations, betas = self.regressor(vertices, positions)

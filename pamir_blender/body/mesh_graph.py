@@ -11,6 +11,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from scipy import sparse
@@ -71,7 +72,10 @@ def build_body_graph(model: BodyModel, vertices: int = GRAPH_VERTICES) -> BodyGr
     template = model.template.cpu().numpy().astype(np.float32)
     faces = model.faces.cpu().numpy().astype(np.int32)
     # A closed surface of genus 0 has 2 V - 4 triangles.
-    coarse, coarse_faces = fast_simplification.simplify(template, faces, target_count=2 * vertices - 4)
+    wanted = 2 * vertices - 4
+    coarse, coarse_faces = template, faces
+    if len(faces) > wanted:
+        coarse, coarse_faces = fast_simplification.simplify(template, faces, target_count=wanted)
     if len(coarse) != vertices:
         raise BodyModelError(
             f"The body model {model.name} could not be reduced to a graph of {vertices} vertices "
@@ -195,7 +199,7 @@ def load_body_graph(path: Path) -> BodyGraph:
             or graph.edges.max() >= count
         ):
             raise ValueError("its edges are out of range")
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise BodyModelError(
             f"The body graph {path} is damaged ({error}). Delete the file; it is rebuilt."
         ) from error

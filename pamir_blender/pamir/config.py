@@ -49,7 +49,9 @@ class VolumeEncoderConfig:
     ``resolution`` voxels a side of V_O; ``channels`` 1 = plain occupancy, 3 = semantic code; ``stem`` rows
     of (kernel, stride, dilation, output channels); ``blocks`` residual blocks behind it, ``block_middle``
     channels between the two convolutions of each; ``intermediate_outputs`` gives each block but the last a
-    3^3 convolution of its own, read in training only; ``idle_layers``: see :class:`GeometryConfig`.
+    3^3 convolution of its own, read in training only; ``idle_layers``: see :class:`GeometryConfig`;
+    ``interpolation`` "linear" as in the paper, or "quadratic": see
+    :func:`~pamir_blender.pamir.feature_sampling.corner_weights`.
     """
 
     resolution: int = 128
@@ -61,6 +63,8 @@ class VolumeEncoderConfig:
     norm_groups: int = 4
     intermediate_outputs: bool = True
     idle_layers: bool = True
+    # Files written before this entry existed meant "linear".
+    interpolation: str = field(default="linear", metadata={"optional": True})
 
     @property
     def feature_channels(self) -> int:

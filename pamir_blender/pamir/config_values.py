@@ -36,9 +36,12 @@ def _plain(value: Any) -> Any:
 def _build(kind: type, values: Any, where: str) -> Any:
     hints = typing.get_type_hints(kind)
     names = {f.name for f in dataclasses.fields(kind)}
+    optional = {f.name for f in dataclasses.fields(kind) if f.metadata.get("optional")}
     require(isinstance(values, dict), f"{where} is not a table")
-    require(set(values) == names, f"{where} has entries {sorted(map(str, values))}, expected {sorted(names)}")
-    return kind(**{name: _typed(hints[name], values[name], f"{where}.{name}") for name in names})
+    fits = names - optional <= set(values) <= names
+    require(fits, f"{where} has entries {sorted(map(str, values))}, expected {sorted(names)}")
+    given = names & set(values)
+    return kind(**{name: _typed(hints[name], values[name], f"{where}.{name}") for name in given})
 
 
 def _typed(hint: Any, value: Any, where: str) -> Any:

@@ -60,38 +60,56 @@ def map_rows(features: Tensor) -> Tensor:
     return features.float().movedim(1, -1).reshape(-1, features.shape[1])
 
 
-def corner_weights(coordinates: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Corner indices into :func:`map_rows` and their weights for (B, N, D) coordinates in [-1, 1].
+def corner_weights(
+    coordinates: Tensor, size: tuple[int, ...], interpolation: str = "linear"
+) -> tuple[Tensor, Tensor]:
+    """Indices of each point's cells in :func:`map_rows`, and their weights; coordinates (B, N, D) in [-1, 1].
 
     ``size`` is (H, W) or (D, H, W); the coordinates' order is x, y(, z), that is, the reverse of ``size``.
-    Returns int64 (B * N, 2^D) and float32 (B * N, 2^D).
+    ``interpolation`` "linear": the 2^D cells around the point. "quadratic": 3^D cells, quadratic B-splines;
+    its gradient has no jumps, so that a surface shows no facets of the grid. Returns int64 and float32, both
+    (B * N, cells).
     """
     batch, count, dimensions = coordinates.shape
     extent = coordinates.new_tensor(size[::-1], dtype=torch.float32)
     cell = ((coordinates.float() + 1.0) * extent - 1.0) / 2.0
     cell = torch.minimum(cell.clamp(min=0.0), extent - 1.0)
-    # The lower corner stays one short of the border, so that the upper one always exists.
-    low = torch.minimum(cell.detach().floor(), (extent - 2.0).clamp(min=0.0))
-    fraction = cell - low
-    low = low.long()
+    taps = _quadratic_taps(cell) if interpolation == "quadratic" else _linear_taps(cell, extent)
     index = torch.arange(batch, device=coordinates.device).view(batch, 1, 1).expand(batch, count, 1)
     weight = torch.ones_like(cell[..., :1])
     for axis in reversed(range(dimensions)):  # z, then y, then x: memory order
         length = size[dimensions - 1 - axis]
-        at, f = low[..., axis : axis + 1], fraction[..., axis : axis + 1]
-        above = (at + 1).clamp(max=length - 1)
-        index = torch.cat([index * length + at, index * length + above], dim=-1)
-        weight = torch.cat([weight * (1.0 - f), weight * f], dim=-1)
-    corners = 2**dimensions
-    return index.reshape(-1, corners), weight.reshape(-1, corners)
+        places = [at[..., axis : axis + 1].long().clamp(0, length - 1) for at, _ in taps]
+        index = torch.cat([index * length + at for at in places], dim=-1)
+        weight = torch.cat([weight * w[..., axis : axis + 1] for _, w in taps], dim=-1)
+    return index.flatten(0, 1), weight.flatten(0, 1)
 
 
-def sample_map(features: Tensor, coordinates: Tensor) -> Tensor:
-    """Bilinear or trilinear samples, float32.
+def _linear_taps(cell: Tensor, extent: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Cell below and above, and their weights, for each axis of ``cell`` (B, N, D)."""
+    # The lower one stays one short of the border, so that the upper one always exists.
+    low = torch.minimum(cell.detach().floor(), (extent - 2.0).clamp(min=0.0))
+    fraction = cell - low
+    return [(low, 1.0 - fraction), (low + 1.0, fraction)]
+
+
+def _quadratic_taps(cell: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The nearest cell and its two neighbours, with the weights of the quadratic B-spline."""
+    nearest = cell.detach().round()
+    offset = cell - nearest
+    return [
+        (nearest - 1.0, 0.5 * (0.5 - offset) ** 2),
+        (nearest, 0.75 - offset**2),
+        (nearest + 1.0, 0.5 * (0.5 + offset) ** 2),
+    ]
+
+
+def sample_map(features: Tensor, coordinates: Tensor, interpolation: str = "linear") -> Tensor:
+    """Bilinear or trilinear (or quadratic, see :func:`corner_weights`) samples, float32.
 
     ``features`` (B, C, H, W) with ``coordinates`` (B, N, 2), or (B, C, D, H, W) with (B, N, 3), the
     coordinates in [-1, 1] as (x, y(, z)); returns (B, N, C).
     """
     batch, count = coordinates.shape[:2]
-    index, weight = corner_weights(coordinates, tuple(features.shape[2:]))
+    index, weight = corner_weights(coordinates, tuple(features.shape[2:]), interpolation)
     return gather_rows(map_rows(features), index, weight).view(batch, count, -1)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .blocks import to_channels_last
-from .config import CameraConfig
+from .config import CameraConfig, GeometryConfig, TextureConfig
 from .decoder import Decoder
 from .feature_sampling import corner_weights, gather_rows, map_rows, project_points
 
@@ -76,11 +76,16 @@ class FieldFeatures:
     layers: tuple[_Layer, ...]
     negative_slope: float
     camera: CameraConfig
+    interpolation: str
     dtype: torch.dtype
 
 
 def collect(
-    image_maps: list[Tensor], volume_map: Tensor, decoder: Decoder, camera: CameraConfig, dtype: torch.dtype
+    image_maps: list[Tensor],
+    volume_map: Tensor,
+    decoder: Decoder,
+    config: GeometryConfig | TextureConfig,
+    dtype: torch.dtype,
 ) -> FieldFeatures:
     """Maps (1, C, H, W) and (1, C, D, H, W), and the decoder, laid out for :func:`query_logits`."""
     for features in (*image_maps, volume_map):
@@ -105,7 +110,8 @@ def collect(
             volume_size=tuple(volume_map.shape[2:]),
             layers=tuple(layers),
             negative_slope=decoder.config.negative_slope,
-            camera=camera,
+            camera=config.camera,
+            interpolation=config.volume.interpolation,
             dtype=dtype,
         )
 
@@ -131,9 +137,8 @@ def _point_features(features: FieldFeatures, points: Tensor) -> Tensor:
         if size not in corners:
             corners[size] = corner_weights(at, size)
         samples.append(gather_rows(rows, *corners[size]))
-    samples.append(
-        gather_rows(features.volume_rows, *corner_weights(points.unsqueeze(0) * 2.0, features.volume_size))
-    )
+    around = corner_weights(points.unsqueeze(0) * 2.0, features.volume_size, features.interpolation)
+    samples.append(gather_rows(features.volume_rows, *around))
     return torch.cat(samples, dim=-1).to(features.dtype)
 
 

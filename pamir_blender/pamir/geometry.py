@@ -45,7 +45,8 @@ class GeometryNetwork(nn.Module):
     ) -> Tensor:
         """(B, N, 3) box points to (B, N, F + Fv) float32: the image at pi(p), the volume at p."""
         pixel = sample_map(last_map(image_features), project_points(points, self.config.camera))
-        return torch.cat([pixel, sample_map(last_map(volume_features), points * 2.0)], dim=-1)
+        interpolation = self.config.volume.interpolation
+        return torch.cat([pixel, sample_map(last_map(volume_features), points * 2.0, interpolation)], dim=-1)
 
     def decode(
         self,
@@ -101,7 +102,7 @@ class GeometryNetwork(nn.Module):
                 raise ValueError("either the image or its features are needed")
             image_map = encode_once(self.image_encoder, image, dtype)
         volume_map = encode_once(self.volume_encoder, volume, dtype)
-        return collect([image_map], volume_map, self.decoder, self.config.camera, dtype)
+        return collect([image_map], volume_map, self.decoder, self.config, dtype)
 
     def query(self, features: FieldFeatures, points: Tensor) -> Tensor:
         """Occupancy (N,) float32 at box points (N, 3), by the fast path; no gradients."""

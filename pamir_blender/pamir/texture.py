@@ -61,7 +61,9 @@ class TextureNetwork(nn.Module):
         """(B, N, 3) box points to (B, N, point_channels) float32: texture, geometry, volume."""
         at = project_points(points, self.config.camera)
         samples = [sample_map(features, at) for features in image_features]
-        return torch.cat([*samples, sample_map(volume_features[-1], points * 2.0)], dim=-1)
+        interpolation = self.config.volume.interpolation
+        samples.append(sample_map(volume_features[-1], points * 2.0, interpolation))
+        return torch.cat(samples, dim=-1)
 
     def decode(
         self,
@@ -109,7 +111,7 @@ class TextureNetwork(nn.Module):
             image_map = encode_once(self.image_encoder, image, dtype)
         maps = self._with_geometry(image_map, geometry.image_maps[-1] if geometry else None)
         volume_map = encode_once(self.volume_encoder, volume, dtype)
-        return collect(maps, volume_map, self.decoder, self.config.camera, dtype)
+        return collect(maps, volume_map, self.decoder, self.config, dtype)
 
     def query(self, features: FieldFeatures, points: Tensor) -> Tensor:
         """RGB and alpha (N, 4) float32 at box points (N, 3), by the fast path; no gradients."""

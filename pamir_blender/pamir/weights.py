@@ -61,6 +61,8 @@ def save_weights(path: Path | str, network: nn.Module, card: dict[str, Any]) -> 
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".weights") as folder:
             part = Path(folder) / path.name
             save_file(tensors, str(part), metadata=metadata)
+            # Temporary files are private; weights are for everyone who may read the folder.
+            part.chmod(0o644)
             part.replace(path)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"The weights could not be written to {path}: {error}") from error

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from pamir_blender.pamir.feature_sampling import sample_map
+from pamir_blender.pamir.feature_sampling import corner_weights, sample_map
 
 SIZES = [(9, 7), (16, 16), (1, 4), (5, 6, 7), (8, 8, 8), (3, 1, 2)]
 
@@ -71,3 +71,41 @@ def test_channels_last_maps_give_the_same():
     features, coordinates = _data((9, 7))
     turned = features.contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(sample_map(turned, coordinates), sample_map(features, coordinates))
+
+
+@pytest.mark.parametrize("size", [(9, 7), (5, 6, 7)], ids=str)
+def test_quadratic_weights_sum_to_one(size):
+    _, coordinates = _data(size)
+    index, weight = corner_weights(coordinates, size, "quadratic")
+    assert weight.shape == index.shape == (160, 3 ** len(size))
+    torch.testing.assert_close(weight.sum(dim=1), torch.ones(160))
+    assert weight.min() >= 0
+
+
+def test_quadratic_interpolation_keeps_linear_functions():
+    cells = torch.arange(8.0)
+    features = (2 * cells - 3 * cells[:, None] + 1).view(1, 1, 8, 8)
+    points = torch.rand(1, 30, 2) - 0.5  # away from the border, where cells repeat
+    at = ((points + 1) * 8 - 1) / 2
+    expected = 2 * at[..., 0] - 3 * at[..., 1] + 1
+    torch.testing.assert_close(sample_map(features, points, "quadratic")[..., 0], expected)
+
+
+def test_quadratic_gradients_have_no_jumps():
+    torch.manual_seed(0)
+    features = torch.randn(1, 1, 8, 8)
+
+    def slope(x, interpolation):
+        points = torch.tensor([[[x, 0.1]]], requires_grad=True)
+        sample_map(features, points, interpolation).sum().backward()
+        return points.grad[0, 0, 0].item()
+
+    jumps = {}
+    for interpolation in ("linear", "quadratic"):
+        # Cell centres and cell borders: where either could have its jumps.
+        places = [k / 8 for k in range(-5, 6)]
+        jumps[interpolation] = max(
+            abs(slope(x + 1e-4, interpolation) - slope(x - 1e-4, interpolation)) for x in places
+        )
+    assert jumps["linear"] > 1
+    assert jumps["quadratic"] < 0.05

@@ -12,10 +12,11 @@ DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("variant", ["paper", "released"])
+@pytest.mark.parametrize("interpolation", ["linear", "quadratic"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)])
-def test_geometry_fast_path(device, variant, dtype, tolerance, monkeypatch):
+def test_geometry_fast_path(device, variant, interpolation, dtype, tolerance, monkeypatch):
     monkeypatch.setattr(field_features, "CHUNK", 16)  # 50 points: whole chunks and a rest
-    network = geometry(variant=variant).to(device)
+    network = geometry(variant=variant, interpolation=interpolation).to(device)
     image, volume, points = inputs()
     plain = network(image.to(device), volume.to(device), points.to(device))[0].cpu()
     fast = network.query(network.prepare(image, volume, dtype=dtype), points[0])

@@ -256,6 +256,12 @@ def test_configs_survive_json(config):
     assert type(config).from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+def test_configs_of_before_the_interpolation_entry_are_linear():
+    values = GeometryConfig.lite().to_dict()
+    del values["volume"]["interpolation"]
+    assert GeometryConfig.from_dict(values).volume.interpolation == "linear"
+
+
 def _with(path, value):
     values = GeometryConfig.lite().to_dict()
     *parents, key = path.split(".")
@@ -282,6 +288,7 @@ def _with(path, value):
         ("image.image_size", 100, "image_size"),
         ("volume.stem", [[4, 4, 1]], "stem"),
         ("volume.channels", 1000, "channels"),
+        ("volume.interpolation", "cubic", "cubic"),
         ("decoder.hidden", [10**9, 4], "decoder"),
         ("camera.variant", "fisheye", "fisheye"),
         ("camera", 3, "camera"),

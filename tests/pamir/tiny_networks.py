@@ -21,14 +21,14 @@ VOLUME = VolumeEncoderConfig(
 )
 
 
-def geometry_config(*, variant="paper", **image):
+def geometry_config(*, variant="paper", interpolation="linear", **image):
     values = {
         "image_size": 64, "stem_channels": 8, "stacks": 2, "level_widths": (16, 16, 16), "residuals": 2,
         "feature_channels": 12,
     }  # fmt: skip
     return GeometryConfig(
         image=ImageEncoderConfig(**(values | image)),
-        volume=VOLUME,
+        volume=replace(VOLUME, interpolation=interpolation),
         decoder=DecoderConfig(hidden=(24, 16, 12, 8)),
         camera=CameraConfig(variant=variant),
     )
