@@ -53,8 +53,7 @@ def spans(corners: np.ndarray, size: tuple[int, int]) -> Spans:
     width, height = size
     # Sampling points at integers from here on.
     points = np.asarray(corners, np.float64) - 0.5
-    order = np.argsort(points[:, :, 1], axis=1)
-    low, middle, high = np.moveaxis(np.take_along_axis(points, order[:, :, None], 1), 1, 0)
+    low, middle, high = _by_height(points)
     face, row = _expand(low[:, 1], high[:, 1], height)
     low, middle, high, y = low[face], middle[face], high[face], row.astype(np.float64)
     upper = (middle[:, 1] <= y)[:, None]
@@ -69,19 +68,24 @@ def spans(corners: np.ndarray, size: tuple[int, int]) -> Spans:
 def fragments(corners: np.ndarray, size: tuple[int, int]) -> Fragments:
     """Every pixel centre inside every triangle (F, 3, 2) of an image (width, height), hidden ones too."""
     runs = spans(corners, size)
-    run, column = _expand(runs.start, runs.stop, size[0])
-    face, row = runs.face[run], runs.row[run]
-    a, b, c = (corners[:, corner].astype(np.float64) for corner in range(3))
+    length = runs.stop - runs.start
+    run = np.repeat(np.arange(len(length), dtype=np.int32), length)
+    step = np.arange(len(run), dtype=np.int32) - (np.cumsum(length, dtype=np.int32) - length)[run]
+    # Barycentric coordinates change evenly along a run: exact at its start, then one multiply-add a pixel.
+    a, b, c = (corners[runs.face, corner].astype(np.float64) for corner in range(3))
+    pixel = np.stack([runs.start + 0.5, runs.row + 0.5], axis=1)
     area = _cross(b - a, c - a)
-    area[area == 0] = 1.0  # has no fragments
-    # Barycentric coordinates are affine in the pixel: per-face coefficients, one multiply-add per fragment.
-    weights = np.empty((len(face), 3), np.float32)
+    area[area == 0] = np.inf  # a sliver that rounding alone gave a pixel: its last corner's values
+    weights = np.empty((len(run), 3), np.float32)
     for corner, (start, end) in enumerate(((b, c), (c, a))):
-        edge = (end - start) / area[:, None]
-        offset = edge[:, 0] * (0.5 - start[:, 1]) - edge[:, 1] * (0.5 - start[:, 0])
-        weights[:, corner] = offset[face] + edge[face, 0] * row - edge[face, 1] * column
+        first = (_cross(end - start, pixel - start) / area).astype(np.float32)
+        slope = ((start - end)[:, 1] / area).astype(np.float32)
+        weights[:, corner] = first[run] + slope[run] * step
+    # Rounding may place a pixel just outside of a thin face; its values must not leave the face.
+    np.clip(weights[:, 0], 0, 1, out=weights[:, 0])
+    np.clip(weights[:, 1], 0, 1 - weights[:, 0], out=weights[:, 1])
     weights[:, 2] = 1 - weights[:, 0] - weights[:, 1]
-    return Fragments(face, row, column, weights)
+    return Fragments(runs.face[run], runs.row[run], runs.start[run] + step, weights)
 
 
 def nearest(pieces: Fragments, depth: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -107,6 +111,17 @@ def coverage(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     change += np.bincount(line + runs.start, minlength=len(change)).astype(np.int32)
     change -= np.bincount(line + runs.stop, minlength=len(change)).astype(np.int32)
     return (change.reshape(height, width + 1).cumsum(1)[:, :width]) > 0
+
+
+def _by_height(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The corners (F, 2) of triangles (F, 3, 2) from the lowest v to the highest."""
+    a, b, c = points[:, 0], points[:, 1], points[:, 2]
+    for _ in range(2):  # a bubble sort of three, pairwise on whole columns
+        swap = (a[:, 1] > b[:, 1])[:, None]
+        a, b = np.where(swap, b, a), np.where(swap, a, b)
+        swap = (b[:, 1] > c[:, 1])[:, None]
+        b, c = np.where(swap, c, b), np.where(swap, b, c)
+    return a, b, c
 
 
 def _crossing(start: np.ndarray, end: np.ndarray, y: np.ndarray) -> np.ndarray:
