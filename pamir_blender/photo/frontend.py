@@ -61,7 +61,7 @@ def prepare_photo(
         hashlib.sha256((loaded.digest + mask_digest).encode()).hexdigest() if mask_digest else loaded.digest
     )
     step(0.2)
-    visible = _over_white(loaded.rgb, given) if mask_source == "alpha" else loaded.rgb
+    visible = _over_white(loaded.rgb, loaded.alpha) if loaded.alpha_is_meaningful() else loaded.rgb
     people = detector.people(visible, _checked_box(box, visible.shape))
     if given is not None and not people:
         visible = _over_white(loaded.rgb, given)
@@ -72,7 +72,7 @@ def prepare_photo(
     step(0.6)
     if given is None:
         others = [other.pose for other in people if other is not chosen]
-        mask = detected_mask(loaded.rgb, pose, others)
+        mask = detected_mask(visible, pose, others)
     else:
         mask = given
         _check_given(mask, pose, source, mask_source)

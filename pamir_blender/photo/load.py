@@ -64,9 +64,11 @@ def load_image(path: Path | str, *, what: str = "photo") -> LoadedImage:
     path = Path(path)
     name = f"The {what} {path}"
     notes: list[str] = []
+    if path.exists() and not path.is_file():  # a folder, or a pipe that would never end
+        raise PhotoError(f"{name} is not a file. Choose an image file.")
     try:
         with path.open("rb") as stream:
-            digest = _checked_digest(stream, path, name)
+            digest = _checked_digest(stream, name)
             with _quiet(), Image.open(stream, formats=_formats()) as image:
                 _check_size(image.size, name)
                 rgb, alpha = _decode(image, name, notes)
@@ -107,10 +109,8 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _checked_digest(stream: BinaryIO, path: Path, name: str) -> str:
+def _checked_digest(stream: BinaryIO, name: str) -> str:
     """SHA-256 of the whole stream, which is rewound; refuses empty and huge files."""
-    if not path.is_file():
-        raise PhotoError(f"{name} is not a regular file.")
     size = stream.seek(0, io.SEEK_END)
     if size == 0:
         raise PhotoError(f"{name} is empty (0 bytes). Copy or export it again.")

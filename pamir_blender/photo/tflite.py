@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import threading
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,20 @@ import numpy as np
 
 from ..errors import BackendError, WeightsError
 from .model_files import FETCH_COMMAND, MODELS_FOLDER, ModelFile
+
+
+@contextlib.contextmanager
+def _quiet_natives() -> Iterator[None]:
+    """Keep the runtime's greeting off standard error, which is for people; Python's errors still get through."""
+    sys.stderr.flush()
+    real, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(real, 2)
+        os.close(real)
+        os.close(nowhere)
 
 
 class TfliteNetwork:
@@ -42,8 +60,9 @@ class TfliteNetwork:
                 f"ai-edge-litert cannot be imported ({error}). Install the backend's packages: "
                 "pip install 'pamir-blender[backend]'"
             ) from None
-        interpreter = Interpreter(model_content=content, num_threads=self._threads)
-        interpreter.allocate_tensors()
+        with _quiet_natives():
+            interpreter = Interpreter(model_content=content, num_threads=self._threads)
+            interpreter.allocate_tensors()
         return interpreter
 
     def __call__(self, tensor: np.ndarray) -> list[np.ndarray]:

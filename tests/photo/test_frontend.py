@@ -117,6 +117,17 @@ def test_the_artists_mask_wins_and_chooses_the_person(pair, tmp_path):
     assert photo.digest != prepare(path).digest
 
 
+def test_a_mask_file_wins_over_the_photos_alpha(standing, tmp_path):
+    image, truth, _ = standing
+    alpha = np.full(truth.shape, 255, np.uint8)
+    alpha[:40] = 0
+    path = save(tmp_path / "both.png", np.dstack([image, alpha]))
+    photo = prepare(path, mask_path=save(tmp_path / "mask.png", (truth * 255).astype(np.uint8)))
+    assert photo.mask_source == "file"
+    np.testing.assert_array_equal(photo.mask > 0.5, truth)
+    assert photo.image[:40].min() == 255
+
+
 def test_masks_that_fit_nobody_are_refused(pair, standing, tmp_path):
     path = save(tmp_path / "one.png", standing[0])
     inverted = save(tmp_path / "inverted.png", (~standing[1] * 255).astype(np.uint8))

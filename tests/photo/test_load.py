@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 
@@ -212,8 +213,15 @@ def test_bad_files_are_refused_by_name(tmp_path, name, content, words):
 def test_missing_files_and_folders(tmp_path):
     with pytest.raises(PhotoError, match="does not exist"):
         load_image(tmp_path / "nowhere.jpg")
-    with pytest.raises(PhotoError):
+    with pytest.raises(PhotoError, match="not a file"):
         load_image(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(PhotoError, match="not a file"):
+        load_image(tmp_path / "pipe.jpg")
 
 
 @pytest.mark.parametrize(("width", "height"), [(9000, 6000), (60000, 60000), (2**31 - 1, 2**31 - 1)])
