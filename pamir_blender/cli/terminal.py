@@ -30,32 +30,29 @@ def plain_lines(report: dict[str, Any], indent: str = "") -> Iterator[str]:
 
 
 class ProgressLine:
-    """Progress for people: a line that is redrawn on a terminal, one line per stage elsewhere."""
+    """Progress for people: one line that is redrawn on a terminal; elsewhere stderr is for errors alone."""
 
     def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._redraw = sys.stderr.isatty()
+        self._quiet = quiet or not sys.stderr.isatty()
         self._stage, self._width, self._drawn_at = "", 0, 0.0
 
     def __call__(self, stage: str, fraction: float, message: str = "", *_: object) -> None:
         """Show that ``stage`` has brought the whole job to ``fraction``."""
         now = time.monotonic()
         same = stage == self._stage
-        if self._quiet or (same and (not self._redraw or now - self._drawn_at < 0.1)):
+        if self._quiet or (same and now - self._drawn_at < 0.1):
             return
         self._stage, self._drawn_at = stage, now
         line = f"{round(100 * fraction):3d} %  {message or stage}"
-        if self._redraw:
-            sys.stderr.write("\r" + line.ljust(self._width))
-            self._width = len(line)
-        else:
-            sys.stderr.write(line + "\n")
+        sys.stderr.write("\r" + line.ljust(self._width))
+        self._width = len(line)
         sys.stderr.flush()
 
     def end(self) -> None:
-        """Leave a redrawn line behind for what is printed next."""
-        if self._redraw and self._width:
-            sys.stderr.write("\n")
+        """Wipe the line, so that what is printed next stands alone."""
+        if self._width:
+            sys.stderr.write("\r" + " " * self._width + "\r")
+            sys.stderr.flush()
             self._width = 0
 
 

@@ -19,7 +19,7 @@ from .model_files import FETCH_COMMAND, MODELS_FOLDER, ModelFile
 
 @contextlib.contextmanager
 def _quiet_natives() -> Iterator[None]:
-    """Keep the runtime's greeting off standard error, which is for people; Python's errors still get through."""
+    """Keep the runtime's greeting off standard error, which is for people."""
     sys.stderr.flush()
     real, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
