@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 PACKAGE = ROOT / "pamir_blender"
 MODELS = ROOT / "models"
+MANIFEST = "blender_manifest.toml"
 LEFT_OUT = ("training", "__pycache__")
 MODEL_SUFFIXES = (".npz", ".safetensors", ".tflite", ".md", ".json", ".txt")
 REQUIRED_MODELS = ("open_body.npz", "pose_detection.tflite", "pose_landmark_full.tflite")
@@ -37,9 +38,9 @@ class BuildError(Exception):
     """The extension cannot be built; the message says why and what to do."""
 
 
-def stage(folder: Path) -> str:
-    """Lay out the extension in ``folder``; returns its version."""
-    manifest = ROOT / "addon_manifest" / "blender_manifest.toml"
+def stage(folder: Path) -> None:
+    """Lay out the extension in ``folder``."""
+    manifest = ROOT / "addon_manifest" / MANIFEST
     version = tomllib.loads(manifest.read_text(encoding="utf-8"))["version"]
     package = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
     if f'__version__ = "{version}"' not in package:
@@ -48,7 +49,6 @@ def stage(folder: Path) -> str:
     shutil.copy(manifest, folder)
     shutil.copy(ROOT / "LICENSE", folder)
     _stage_models(folder / "models")
-    return version
 
 
 def _stage_models(folder: Path) -> None:
@@ -95,18 +95,25 @@ def settle(archive: Path) -> None:
     settled.replace(archive)
 
 
-def build(out: Path, python: str) -> Path:
-    """Build and validate the zip in ``out``; returns its path."""
+def pack(source: Path, out: Path, python: str) -> Path:
+    """Build and validate the zip of the staged folder ``source`` in ``out``; returns its path."""
     tool = extension_tool(python)
+    version = tomllib.loads((source / MANIFEST).read_text(encoding="utf-8"))["version"]
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
-        source = Path(temporary, "pamir_blender")
-        version = stage(source)
         archive = Path(temporary, f"pamir_blender-{version}.zip")
         run_tool(python, tool, "build", "--source-dir", str(source), "--output-filepath", str(archive))
         settle(archive)
         run_tool(python, tool, "validate", str(archive))
         return Path(shutil.copy(archive, out))
+
+
+def build(out: Path, python: str) -> Path:
+    """Stage this tree and pack it into ``out``; returns the zip's path."""
+    with tempfile.TemporaryDirectory() as temporary:
+        source = Path(temporary, "pamir_blender")
+        stage(source)
+        return pack(source, out, python)
 
 
 def main() -> int:

@@ -17,14 +17,40 @@ import build_addon  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory):
-    if any(not (ROOT / "models" / name).is_file() for name in build_addon.REQUIRED_MODELS):
-        pytest.skip("models/ lacks files of the zip; `make demo` fetches them")
-    return build_addon.build(tmp_path_factory.mktemp("dist"), sys.executable)
+def source(tmp_path_factory):
+    """The laid-out extension; its models are stand-ins, which keeps the zip small."""
+    folder, models = tmp_path_factory.mktemp("source") / "pamir_blender", tmp_path_factory.mktemp("models")
+    for name in build_addon.REQUIRED_MODELS:
+        (models / name).write_bytes(name.encode())
+    (models / "build_something.py").write_text("not for the zip")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build_addon, "MODELS", models)
+        build_addon.stage(folder)
+    return folder
 
 
-def test_the_same_tree_gives_the_same_bytes(archive, tmp_path):
-    assert build_addon.build(tmp_path, sys.executable).read_bytes() == archive.read_bytes()
+@pytest.fixture(scope="module")
+def archive(source, tmp_path_factory):
+    return build_addon.pack(source, tmp_path_factory.mktemp("dist"), sys.executable)
+
+
+def test_the_same_tree_gives_the_same_bytes(source, archive, tmp_path):
+    again = shutil.copytree(source, tmp_path / "copy", copy_function=shutil.copyfile)
+    assert build_addon.pack(again, tmp_path / "dist", sys.executable).read_bytes() == archive.read_bytes()
+
+
+def test_missing_models_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(build_addon, "MODELS", tmp_path)
+    with pytest.raises(build_addon.BuildError, match=r"open_body\.npz"):
+        build_addon.stage(tmp_path / "out")
+
+
+def test_a_python_without_bpy_is_refused(source, tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho\n")
+    python.chmod(0o755)
+    with pytest.raises(build_addon.BuildError, match="has no bpy"):
+        build_addon.pack(source, tmp_path, str(python))
 
 
 def test_the_zip_holds_what_it_should(archive):
@@ -32,7 +58,7 @@ def test_the_zip_holds_what_it_should(archive):
     assert {"__init__.py", "blender_manifest.toml", "LICENSE", "models/open_body.npz"} <= set(names)
     assert "worker/server.py" in names and "pipeline.py" in names
     assert not any("training" in n or "__pycache__" in n or "test" in n for n in names)
-    assert not any("smplx" in n.lower() for n in names)
+    assert not any("smplx" in n.lower() or "build_something" in n for n in names)
 
 
 def test_a_version_that_does_not_match_is_refused(tmp_path, monkeypatch):

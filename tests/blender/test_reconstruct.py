@@ -437,3 +437,45 @@ def test_state_survives_jobs_module_being_asked_when_idle(addon):
     runner.cancel()
     runner.abandon()
     assert not jobs.runner.busy
+
+
+class WindowContext:
+    """What an operator sees in a context with a window, as far as it starts timers and draws."""
+
+    def __init__(self):
+        self.scene, self.window = bpy.context.scene, "window"
+        self.timers, self.handlers, self.windows = [], [], []
+        self.window_manager, self.pamir = self, bpy.context.window_manager.pamir
+
+    def event_timer_add(self, step, *, window):
+        self.timers.append(step)
+        return step
+
+    def event_timer_remove(self, timer):
+        self.timers.remove(timer)
+
+    def modal_handler_add(self, operator):
+        self.handlers.append(operator)
+
+
+@pytest.mark.parametrize("ending", ["done", "taken away", "never started"])
+def test_with_a_window_the_timer_goes_with_the_job(addon, photo, monkeypatch, ending):
+    monkeypatch.setattr(job_operator, "bpy", SimpleNamespace(app=SimpleNamespace(background=False)))
+    story = {"done": "fine", "taken away": "slow", "never started": "fine"}[ending]
+    bpy.context.scene.pamir.photo_path = photo(story)
+    if ending == "never started":
+        get_preferences().worker_python = "/nowhere/python"
+    context, operator = WindowContext(), ModalOperator()
+    started = operator.invoke(context, _event("LEFTMOUSE", "PRESS"))
+    if ending == "never started":
+        assert started == {"CANCELLED"} and not context.handlers and not context.timers
+        assert "no Python at" in operator.reports[0]
+        return
+    assert started == {"RUNNING_MODAL"} and context.handlers == [operator] and context.timers == [0.1]
+    if ending == "done":
+        while operator.modal(context, _event("TIMER")) == {"PASS_THROUGH"}:
+            time.sleep(0.05)
+        assert operator.reports == ["done"]
+    else:
+        operator.cancel(context)
+    assert context.timers == [] and not runner.busy

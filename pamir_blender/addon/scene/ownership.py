@@ -6,6 +6,7 @@ keeping references, is what survives undo, renaming and file loading.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import bpy
@@ -42,7 +43,14 @@ def remove_character(owner: str) -> int:
 
 def find_object(owner: str, role: str) -> bpy.types.Object | None:
     """The object that plays ``role`` in the character ``owner``: armature, body, clothed or camera."""
-    return next((o for o in bpy.data.objects if o.get(CHARACTER) == owner and o.get(ROLE) == role), None)
+
+    def among(objects: Iterable[bpy.types.Object]) -> bpy.types.Object | None:
+        return next((o for o in objects if o.get(CHARACTER) == owner and o.get(ROLE) == role), None)
+
+    collection = find_collection(owner)
+    # Panels ask at every redraw: look where it usually is before looking through the whole file.
+    found = among(collection.objects) if collection is not None else None
+    return found or among(bpy.data.objects)
 
 
 def find_collection(owner: str) -> bpy.types.Collection | None:
