@@ -103,7 +103,7 @@ def query_colours(
     points: np.ndarray,
     query: ColourQuery,
     *,
-    chunk: int = 65536,
+    chunk: int = 16384,
     device: torch.device | str | None = None,
     progress: Callable[[float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,

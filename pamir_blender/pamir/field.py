@@ -43,7 +43,7 @@ class FieldSampler:
         query: Query,
         *,
         threshold: float = 0.5,
-        chunk: int = 65536,
+        chunk: int = 16384,
         device: torch.device | str | None = None,
         progress: Callable[[float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,

@@ -39,7 +39,7 @@ def extract(
     resolution: int = 256,
     *,
     coarse: int = 32,
-    chunk: int = 65536,
+    chunk: int = 16384,
     threshold: float = 0.5,
     hint: np.ndarray | None = None,
     device: torch.device | str | None = None,

@@ -46,7 +46,7 @@ def bake_texture(
     colour: Colour,
     *,
     size: int = 2048,
-    chunk: int = 1 << 19,
+    chunk: int = 1 << 18,
     progress: Callable[[float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> np.ndarray:
