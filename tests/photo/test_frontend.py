@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import backdrop
+from painted_people import backdrop
 from PIL import Image
 
 from pamir_blender.camera import CROP_SIZE

@@ -56,7 +56,7 @@ def test_depth_grows_towards_the_viewer(refined, standing):
 
 
 def test_seen_from_behind_left_and_right_follow_the_person(detector, painter):
-    from conftest import backdrop
+    from painted_people import backdrop
 
     image = backdrop(600, 480)
     vertices, joints = painter.posed(yaw=np.pi)
@@ -129,13 +129,13 @@ def test_the_mask_matches_the_truth(refined, standing):
 
 
 def test_nobody_is_found_where_nobody_is(detector):
-    from conftest import backdrop
+    from painted_people import backdrop
 
     assert detector.people(backdrop(240, 320)) == []
 
 
 def test_several_people_are_all_found_and_ordered(detector, painter):
-    from conftest import backdrop
+    from painted_people import backdrop
 
     image = backdrop(700, 1100)
     vertices, _ = painter.posed(yaw=0.3)
@@ -150,7 +150,7 @@ def test_several_people_are_all_found_and_ordered(detector, painter):
 
 
 def test_a_small_person_in_a_large_picture_is_found(detector, painter):
-    from conftest import backdrop
+    from painted_people import backdrop
 
     image = backdrop(1400, 2000)
     vertices, _ = painter.posed(yaw=0.3)
