@@ -66,24 +66,25 @@ def with_parts(posed: PosedSubject, parts: list[Part]) -> PosedSubject:
     for part in parts:
         if not any(part.tile is tile for tile in tiles):
             tiles.append(part.tile)
-    columns = -(-len(tiles) * TILE // height)
-    texture = np.full((height, width + columns * TILE, 3), 128, np.uint8)
-    texture[:, :width] = subject.texture
+    tall = max(height, TILE)
+    per_column = tall // TILE
+    columns = -(-len(tiles) // per_column)
+    texture = np.full((tall, width + columns * TILE, 3), 128, np.uint8)
+    texture[:height, :width] = subject.texture
     total = texture.shape[1]
-    per_column = height // TILE
     corners = []
     for k, tile in enumerate(tiles):
         x, y = width + (k // per_column) * TILE, (k % per_column) * TILE
         texture[y : y + TILE, x : x + TILE] = tile
         corners.append((x, y))
-    uv = [subject.uv * [width / total, 1.0]]
+    uv = [subject.uv * [width / total, height / tall]]
     faces, vertices, normals = [subject.faces], [posed.vertices], [posed.normals]
     offset = len(posed.vertices)
     for part in parts:
         x, y = corners[next(k for k, tile in enumerate(tiles) if part.tile is tile)]
         # Half a pixel inside the tile, so that filtering does not reach its neighbours.
         inset = np.clip(part.uv, 2 / TILE, 1 - 2 / TILE)
-        uv.append((inset * TILE + [x, y]) / [total, height])
+        uv.append((inset * TILE + [x, y]) / [total, tall])
         faces.append(part.faces + offset)
         vertices.append(part.vertices)
         normals.append(vertex_normals(part.vertices, part.faces))

@@ -72,7 +72,7 @@ def _cap(
     reach = radius[index].max(axis=1)
     y, z = directions[:, 1], directions[:, 2]
     # The face: ahead, below the hair line; hair comes further down behind the ears than at the temples.
-    hairline = rng.uniform(0.50, 0.62)
+    hairline = rng.uniform(0.38, 0.60)
     border = np.where(z > 0, low + (hairline - low) * np.clip(z * 1.7, 0, 1) ** 0.8, low)
     scalp = 1 / (1 + np.exp(-(y - border) / 0.05))
     noise = _smooth_noise(rng, directions, 9) * bumps + _smooth_noise(rng, directions, 3) * thickness * 0.12

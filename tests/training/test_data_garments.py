@@ -1,0 +1,85 @@
+"""Added garments and hair: closed, around the person, and known to the subject's inside test."""
+
+import numpy as np
+import pytest
+
+from pamir_blender.training.garments import add_garments
+from pamir_blender.training.hair import STYLES
+from pamir_blender.training.patterns import cloth_tile, hair_tile, recolored
+from pamir_blender.training.poses import sample_pose
+from pamir_blender.training.solids import signed_volume
+from pamir_blender.training.subjects import pose_subject
+from pamir_blender.training.subset_body import SubsetBody
+
+
+@pytest.fixture(scope="module")
+def posed(subject, registered, body, body_model):
+    pose = sample_pose(np.random.default_rng(9), subject.joints, "walk")
+    return pose_subject(subject, registered, pose, body, SubsetBody(body_model, np.arange(0, 6890, 7)))
+
+
+def added_mesh(posed, dressed):
+    faces = dressed.subject.faces[len(posed.subject.faces) :]
+    return dressed.vertices, faces
+
+
+def assert_closed(faces):
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    forward = {tuple(edge) for edge in edges.tolist()}
+    assert all((b, a) in forward for a, b in forward)
+
+
+@pytest.mark.parametrize("garment", ["skirt", "dress", "coat", "robe"])
+def test_garments_are_closed_solids_around_the_legs(posed, garment):
+    dressed, what = add_garments(np.random.default_rng(1), posed, garment, "none")
+    vertices, faces = added_mesh(posed, dressed)
+    assert what.startswith(garment)
+    assert_closed(faces)
+    assert signed_volume(vertices, faces) > 0.002
+    assert dressed.subject.uv.min() >= 0
+    assert dressed.subject.uv.max() <= 1
+    assert dressed.vertices.shape == dressed.normals.shape == (len(dressed.subject.weights), 3)
+    assert np.isfinite(dressed.vertices).all()
+
+
+def test_a_skirt_fills_the_gap_between_the_legs(posed):
+    dressed, _ = add_garments(np.random.default_rng(3), posed, "skirt", "none")
+    _, faces = added_mesh(posed, dressed)
+    owner = posed.subject.weights.argmax(axis=1)
+    left, right = posed.vertices[owner == 1], posed.vertices[owner == 2]
+    height = posed.vertices[np.isin(owner, [1, 2])][:, 1].mean()
+    level = np.abs(np.concatenate([left, right])[:, 1] - height) < 0.02
+    between = np.concatenate([left, right])[level].mean(axis=0)
+    assert dressed.is_inside(between[None]).all()
+    assert dressed.vertices[np.unique(faces)][:, 1].max() < posed.vertices[owner == 15][:, 1].min()
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_hair_covers_the_crown_but_not_the_face(posed, style):
+    dressed, what = add_garments(np.random.default_rng(2), posed, "none", style)
+    _, faces = added_mesh(posed, dressed)
+    assert what.endswith(style)
+    assert_closed(faces)
+    rest, owner = posed.subject.vertices, posed.subject.weights.argmax(axis=1)
+    crown = np.argmax(rest[:, 1])
+    nose = np.argmax(
+        np.where((owner == 15) & (rest[:, 1] > posed.subject.joints[15, 1] - 0.01), rest[:, 2], -9)
+    )
+    outside = posed.vertices[[crown, nose]] + posed.normals[[crown, nose]] * 0.003
+    np.testing.assert_array_equal(dressed.is_inside(outside), [True, False])
+
+
+def test_tiles_are_pictures_of_one_size():
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        assert cloth_tile(rng).shape == hair_tile(rng).shape == (256, 256, 3)
+
+
+def test_recolouring_keeps_the_face(subject):
+    colored = recolored(np.random.default_rng(0), subject)
+    assert colored.texture.shape == subject.texture.shape
+    head = subject.weights[:, 15] > 0.95
+    at = np.clip((subject.uv[head] * 64).astype(int), 0, 63)
+    before, after = subject.texture[at[:, 1], at[:, 0]], colored.texture[at[:, 1], at[:, 0]]
+    assert np.abs(before.astype(int) - after).mean() < 4
+    assert np.abs(subject.texture.astype(int) - colored.texture).mean() > 5
