@@ -140,9 +140,7 @@ def main() -> None:
         weight_values=np.take_along_axis(weights, order, axis=1).astype(np.float32),
     )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    print(
-        f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, sha256 {digest}, {time.perf_counter() - start:.0f} s"
-    )
+    print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, sha256 {digest}")
 
 
 if __name__ == "__main__":

@@ -159,8 +159,8 @@ def _open_body(data: Mapping[str, np.ndarray], path: Path) -> BodyModel:
     packed = _array(data, "posedirs", path, 3)
     _check(packed.shape[-1] == len(scale), path, "posedirs")
     return _build(
-        "open", path, template, _array(data, "faces", path, 2, np.integer), _array(data, "shapedirs", path, 3),
-        packed * scale, regressor, weights,
+        "open", path, template, _array(data, "faces", path, 2, np.integer),
+        _array(data, "shapedirs", path, 3), packed * scale, regressor, weights,
     )  # fmt: skip
 
 

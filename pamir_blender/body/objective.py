@@ -103,7 +103,7 @@ def landmark_cost(parameters: Parameters, points: Tensor, evidence: LandmarkEvid
 
 
 def _lean(points: Tensor, angle: Tensor) -> Tensor:
-    """Points (B, N, 3) turned about the x axis by ``angle`` (B,), positive bringing the head to the viewer."""
+    """Points (B, N, 3) turned about the x axis by ``angle`` (B,), positive bending the head to the viewer."""
     x, y, z = points.unbind(-1)
     sine, cosine = torch.sin(angle)[:, None], torch.cos(angle)[:, None]
     return torch.stack([x, cosine * y - sine * z, cosine * z + sine * y], dim=-1)

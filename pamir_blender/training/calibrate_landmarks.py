@@ -2,9 +2,10 @@
 
     python -m pamir_blender.training.calibrate_landmarks [--count 400] [--out FILE]
 
-Open bodies of many shapes and poses, painted with skin, hair and clothes, are rendered and shown to the real
-detector. Each landmark is a point carried by fixed joints (``body/landmarks.py``), so its place in T-pose
-follows from the detections by robust linear least squares. Needs the ``train`` extra and the detector's files.
+Open bodies of many shapes and poses, painted with skin, hair and clothes, are rendered and shown to the
+real detector. Each landmark is a point carried by fixed joints (``body/landmarks.py``), so its place in
+T-pose follows from the detections by robust linear least squares. Needs the ``train`` extra and the
+detector's files.
 """
 
 from __future__ import annotations
