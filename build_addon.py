@@ -22,7 +22,14 @@ MODELS = ROOT / "models"
 MANIFEST = "blender_manifest.toml"
 LEFT_OUT = ("training", "__pycache__")
 MODEL_SUFFIXES = (".npz", ".safetensors", ".tflite", ".md", ".json", ".txt")
-REQUIRED_MODELS = ("open_body.npz", "pose_detection.tflite", "pose_landmark_full.tflite")
+REQUIRED_MODELS = (
+    "open_body.npz",
+    "landmark_regressor.npz",
+    "lite_geometry.safetensors",
+    "lite_texture.safetensors",
+    "pose_detection.tflite",
+    "pose_landmark_full.tflite",
+)
 EPOCH = (2020, 1, 1, 0, 0, 0)
 """The time stamp of every file in the zip."""
 
