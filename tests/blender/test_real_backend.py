@@ -46,6 +46,7 @@ def test_a_photo_becomes_a_character(real_backend):
     armature, body, clothed, camera = map(_find, ("armature", "body", "clothed", "camera"))
     assert len(armature.data.bones) == 24
     assert body.find_armature() == clothed.find_armature() == armature
+    body.hide_set(False)  # Blender does not evaluate what is hidden
     skin, surface = _posed(body), _posed(clothed)
     # Standing on the floor, of human height, the clothes around the body.
     assert abs(skin[:, 2].min()) < 0.02
