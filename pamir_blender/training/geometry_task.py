@@ -12,6 +12,7 @@ from torch import Tensor
 from ..pamir.geometry import GeometryNetwork
 from ..pamir.weights import save_weights
 from .batches import Batch, outline_weights
+from .loose_cloth import add_loose_cloth
 from .losses import OccupancyLoss, occupancy_loss
 from .metrics import mean_scores
 from .validation import ViewData, body_scores, field_iou, mesh_scores, spread
@@ -22,6 +23,7 @@ class GeometryTask:
 
     ``held_out`` maps a name ("true", "estimated": which body conditions) to validation views;
     ``body_faces`` (F, 3) of the body model; ``outline`` is the extra loss weight at the mask's outline;
+    ``loose_cloth`` the share of samples with cloth added;
     ``card`` goes into the exported file beside the progress.
     """
 
@@ -34,6 +36,7 @@ class GeometryTask:
         export_path: Path,
         loss: OccupancyLoss = "bce",
         outline: float = 1.0,
+        loose_cloth: float = 0.0,
         field_views: int = 12,
         mesh_views: int = 4,
         mesh_resolution: int = 128,
@@ -41,17 +44,26 @@ class GeometryTask:
     ) -> None:
         self.network, self.held_out, self.body_faces = network, held_out, body_faces
         self.export_path, self.kind, self.outline = export_path, loss, outline
+        self.loose_cloth = loose_cloth
         self.field_views, self.mesh_views, self.mesh_resolution = field_views, mesh_views, mesh_resolution
         self.card = card or {}
         self._body_alone: dict[str, float] | None = None
+
+    def augment(self, batch: Batch) -> Batch:
+        """Loose cloth in some samples; on the CPU, in the order of torch's random numbers."""
+        if not self.loose_cloth:
+            return batch
+        rng = np.random.default_rng(int(torch.randint(1 << 31, ())))
+        return add_loose_cloth(batch, self.loose_cloth, rng)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The occupancy loss of one batch, and the share of points on the right side."""
         image = self.network.encode_image(batch["image"])
         volume = self.network.encode_volume(batch["volume"])
         stages = self.network.decode_stages(image, volume, batch["points"], logits=True)
-        mask = batch["image"][:, 3:4]
-        weights = outline_weights(mask, batch["points"], self.outline) if self.outline else None
+        weights = outline_weights(batch["image"][:, 3:4], batch["points"], self.outline)
+        if "weights" in batch:
+            weights = weights * batch["weights"]
         total = occupancy_loss(stages, batch["occupancy"], self.kind, weights)
         right = ((stages[-1].detach() > 0) == (batch["occupancy"] > 0.5)).float().mean()
         return {"total": total, "accuracy": right}

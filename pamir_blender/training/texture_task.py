@@ -48,6 +48,10 @@ class TextureTask:
         self.held_out, self.export_path, self.views = held_out, export_path, views
         self.alpha_weight, self.card = alpha_weight, card or {}
 
+    def augment(self, batch: Batch) -> Batch:
+        """Nothing to add."""
+        return batch
+
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Equation 14 of one batch, at the surface points moved along their normals by a little."""
         noise = torch.randn_like(batch["color_points"][..., :1]) * SURFACE_NOISE

@@ -54,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--loss", choices=("bce", "mse"), default=None, help="default: bce for lite, mse for paper"
     )
     parser.add_argument("--outline", type=float, default=1.0, help="extra weight at the mask's outline")
+    parser.add_argument("--loose-cloth", type=float, default=0.3, help="share of views with cloth added")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--average", type=float, default=0.998, help="decay of the exported running average")
     parser.add_argument("--seed", type=int, default=0)
@@ -141,6 +142,7 @@ def _geometry(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Geom
         body_faces=load_body_model(val / "body.npz").faces.numpy(),
         loss=options.loss or ("bce" if options.size == "lite" else "mse"),
         outline=options.outline,
+        loose_cloth=options.loose_cloth,
         **common,
     )
     return task, partial(

@@ -29,6 +29,9 @@ class Task(Protocol):
 
     network: nn.Module
 
+    def augment(self, batch: Batch) -> Batch:
+        """Changes to a training batch, on the CPU."""
+
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars of one batch by name; ``"total"`` is the one to make small."""
 
@@ -198,7 +201,7 @@ class Trainer:
     def _train_step(self, batch: Batch) -> dict[str, float]:
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
-        batch = to_device(batch, self.device)
+        batch = to_device(self.task.augment(batch), self.device)
         if self.options.mirror:
             batch = mirror(batch, (torch.rand(len(batch["image"])) < 0.5).to(self.device))
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):

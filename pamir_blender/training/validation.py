@@ -37,9 +37,8 @@ def spread(count: int, total: int) -> list[int]:
 def encode(network: GeometryNetwork, sample: Batch) -> Callable[[Tensor], Tensor]:
     """The occupancy field of one sample: points (N, 3) box to occupancy (N,)."""
     device = next(network.parameters()).device
-    image = network.encode_image(sample["image"][None].to(device))
-    volume = network.encode_volume(sample["volume"][None].float().to(device))
-    return lambda points: network.decode(image[-1], volume[-1], points[None].to(device))[0].cpu()
+    features = network.prepare(sample["image"][None].to(device), sample["volume"][None].float().to(device))
+    return lambda points: network.query(features, points.to(device)).cpu()
 
 
 def reconstruct(network: GeometryNetwork, sample: Batch, resolution: int) -> Mesh:
