@@ -154,7 +154,7 @@ def _dress(rng: np.random.Generator, posed: PosedSubject, garment: str, tile: np
             else 2.0
         )
         offset = piece.ease if garment == "dress" else rng.uniform(0.008, 0.018)
-        bodice = _shell(posed, begin - 0.05, sleeve, offset, rng.uniform(0.0, 0.04), tile)
+        bodice = _shell(posed, begin - 0.09, sleeve, offset, rng.uniform(0.0, 0.04), tile)
         parts += [bodice] if bodice is not None else []
     return parts
 

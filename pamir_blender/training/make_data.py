@@ -13,50 +13,21 @@ import os
 import shutil
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from ..body.load import OPEN_BODY, load_body_model
+from ..body.load import OPEN_BODY
 from ..body.model import BodyModel
 from ..errors import AssetsError, PamirError
-from .avatars import ClothedSubject, avatar_list, load_avatar
-from .garments import add_garments
-from .patterns import recolored
-from .poses import sample_pose
-from .registration import RegisteredBody, register
-from .rendering import Renderer
-from .samples import SampleOptions, random_view, write_points, write_view
-from .sampling import Sight
-from .storage import read_arrays, read_json, write_arrays, write_json
-from .subjects import pose_subject, reshaped
-from .subset_body import SubsetBody
+from .avatars import avatar_list, load_avatar
+from .jobs import BODY_FILE, Job, make_sample, note_path, pinned_body, start_worker
+from .registration import register
+from .samples import SampleOptions
+from .storage import read_json, write_arrays, write_json
 
 VERSION = 1
-BODY_FILE = "body.npz"
-FITTED_STRIDE = 3
-"""Every how manieth body vertex the pose of a posed body is fitted on."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One posed subject to make: ``entry`` of the avatars' manifest, ``pose`` number, ``seed``."""
-
-    entry: dict
-    pose: int
-    seed: int
-    out: str
-    options: SampleOptions
-    reshape: float
-    garments: float = 0.0
-    recolor: float = 0.0
-
-    @property
-    def key(self) -> str:
-        """Name of the files this job writes."""
-        return f"{self.entry['name']}_{self.pose:02d}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -126,10 +97,10 @@ def _run(options: argparse.Namespace) -> int:
         for pose in numbers
         for i in order
     ]
-    waiting = [job for job in jobs if not _note(job).exists()]
+    waiting = [job for job in jobs if not note_path(job).exists()]
     print(f"{len(jobs)} posed subjects, {len(jobs) - len(waiting)} already made", flush=True)
     context = multiprocessing.get_context("spawn")
-    with context.Pool(options.workers, initializer=_start_worker, initargs=(options.out,)) as pool:
+    with context.Pool(options.workers, initializer=start_worker, initargs=(options.out,)) as pool:
         for done, _ in enumerate(pool.imap_unordered(make_sample, waiting), 1):
             if done % 20 == 0 or done == len(waiting):
                 write_index(options.out, options.split)
@@ -173,11 +144,6 @@ def _pin_body(out: Path) -> None:
         partial.replace(out / BODY_FILE)
 
 
-def pinned_body(out: Path) -> BodyModel:
-    """The body model that the data in ``out`` was made with."""
-    return load_body_model(out / BODY_FILE)
-
-
 def _register_all(entries: list[dict], folder: Path, model: BodyModel, batch: int = 12) -> None:
     missing = [entry for entry in entries if not (folder / f"{entry['name']}.npz").exists()]
     if not missing:
@@ -199,121 +165,6 @@ def _register_all(entries: list[dict], folder: Path, model: BodyModel, batch: in
             f"head, hands, feet to the surface {np.round(mean * 1000, 1)} mm",
             flush=True,
         )
-
-
-def read_registered(path: Path) -> RegisteredBody:
-    """Read a cached registration."""
-    stored = read_arrays(path)
-    names, values = stored.pop("residual_names"), stored.pop("residual_values")
-    return RegisteredBody(
-        betas=stored["betas"],
-        rotations=stored["rotations"],
-        scale=float(stored["scale"]),
-        translation=stored["translation"],
-        vertices=stored["vertices"],
-        carriers=stored["carriers"],
-        residual=dict(zip(names.tolist(), values.tolist(), strict=True)),
-    )
-
-
-@dataclass
-class _Worker:
-    """What one process keeps between jobs."""
-
-    renderer: Renderer
-    body: SubsetBody
-    fitting: SubsetBody
-    faces: torch.Tensor
-
-
-_worker: _Worker | None = None
-
-
-def _start_worker(out: Path) -> None:
-    global _worker
-    torch.set_num_threads(1)
-    model = pinned_body(out)
-    fitting = SubsetBody(model, np.arange(0, len(model.template), FITTED_STRIDE))
-    _worker = _Worker(Renderer(), SubsetBody(model), fitting, model.faces)
-
-
-def _note(job: Job) -> Path:
-    return Path(job.out) / "subjects" / f"{job.key}.json"
-
-
-def make_sample(job: Job) -> str:
-    """Make one posed subject with all its views; returns its key."""
-    worker = _worker
-    if worker is None:
-        raise RuntimeError("make_sample runs in a worker process")
-    out = Path(job.out)
-    digest = hashlib.sha256(f"{job.seed} {job.key}".encode()).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-    subject = load_avatar(job.entry)
-    registered = read_registered(out / "registered" / f"{job.entry['name']}.npz")
-    if job.reshape > 0:
-        change = np.clip(rng.normal(0, job.reshape, 10), -2, 2) * (0.3 if rng.random() < 0.3 else 1.0)
-        betas = np.clip(registered.betas + change, -3.5, 3.5)
-        subject, registered = reshaped(subject, registered, worker.body, betas)
-    if rng.random() < job.recolor:
-        subject = recolored(rng, subject)
-    return _write(job, worker, subject, registered, rng)
-
-
-def _write(
-    job: Job, worker: _Worker, subject: ClothedSubject, registered: RegisteredBody, rng: np.random.Generator
-) -> str:
-    out = Path(job.out)
-    pose = sample_pose(rng, subject.joints)
-    posed = pose_subject(subject, registered, pose, worker.body, worker.fitting)
-    added = "none"
-    if rng.random() < job.garments:
-        posed, added = add_garments(rng, posed)
-        subject = posed.subject
-    surface, occupied = write_points(out / "subjects" / f"{job.key}.npz", posed, rng, job.options)
-    if job.options.meshes:
-        write_arrays(out / "meshes" / f"{job.key}.npz", {"vertices": posed.vertices, "faces": subject.faces})
-    worker.renderer.load(posed.vertices, posed.normals, subject.uv, subject.faces)
-    worker.renderer.load_texture(subject.texture)
-    sight = Sight(posed.vertices, subject.faces)
-    views = []
-    for number in range(job.options.yaws):
-        view, angles = random_view(rng, posed, number, job.options.yaws)
-        visible = sight.visible(surface.points, surface.normals, view.rotation[2])
-        name = f"{job.key}_{number:02d}"
-        written = write_view(
-            out / "views" / name,
-            posed,
-            view,
-            visible,
-            worker.renderer,
-            worker.body,
-            worker.faces,
-            rng,
-            job.options,
-        )
-        views.append(
-            {
-                "name": name,
-                "subject": job.key,
-                "identity": job.entry["identity"],
-                "outfit": job.entry["outfit"],
-                "pose_mode": posed.mode,
-                "added": added,
-                **angles,
-                **written,
-            }
-        )
-    write_json(
-        _note(job),
-        {
-            "views": views,
-            "follow_error_m": posed.follow_error,
-            "occupied": occupied,
-            "betas": posed.betas.tolist(),
-        },
-    )
-    return job.key
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from pamir_blender.training.example_picture import render, standing_pose
+from pamir_blender.training.example_person import standing_pose
+from pamir_blender.training.example_picture import render
 
 
 def test_small_picture_shows_a_person_before_a_plain_backdrop():
