@@ -64,18 +64,6 @@ def limit_penalty(pose: Tensor) -> Tensor:
     return (beyond[:, 1:] ** 2).sum(dim=(1, 2))
 
 
-def rest_penalty(pose: Tensor, usual: Tensor | None = None) -> Tensor:
-    """(B,) stiffness-weighted squared departure of a pose (B, 24, 3) from ``usual`` (24, 3) or from rest.
-
-    The three spine joints, and neck and head, are also held to share their bend evenly.
-    """
-    departure = pose if usual is None else pose - usual
-    total = (POSE_STIFFNESS.to(pose) * departure**2).sum(dim=(1, 2))
-    spine = pose[:, [3, 6, 9]]
-    uneven = ((spine - spine.mean(dim=1, keepdim=True)) ** 2).sum(dim=(1, 2))
-    return total + 10 * uneven + 3 * ((pose[:, 12] - pose[:, 15]) ** 2).sum(dim=1)
-
-
 @cache
 def standing_pose() -> Tensor:
     """(24, 3): a relaxed standing person, arms hanging; the pose that evidence has to argue against."""

@@ -78,7 +78,8 @@ def _other_model(model: BodyModel, scale: torch.Tensor, shift: torch.Tensor) -> 
     back = torch.argsort(order)
     return BodyModel(
         "smpl", model.template[order] * scale + shift, back[model.faces],
-        model.shapedirs[order] * scale[:, None], model.posedirs[order], model.joint_regressor[:, order], model.skinning_weights[order],
+        model.shapedirs[order] * scale[:, None], model.posedirs[order],
+        model.joint_regressor[:, order], model.skinning_weights[order],
     )  # fmt: skip
 
 
