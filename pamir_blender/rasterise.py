@@ -1,4 +1,4 @@
-"""Triangles to pixels, in numpy: shared by baking, previews, silhouettes and visibility.
+"""Triangles to pixels and pixels to points: shared by baking, previews, silhouettes and visibility.
 
 Pixel (row, column) has its centre at (column + 0.5, row + 0.5). Spans are half-open in both directions and
 both triangles at an edge compute its crossing with a row from the same numbers, so a pixel centre belongs to
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 
@@ -111,6 +112,21 @@ def coverage(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     change += np.bincount(line + runs.start, minlength=len(change)).astype(np.int32)
     change -= np.bincount(line + runs.stop, minlength=len(change)).astype(np.int32)
     return (change.reshape(height, width + 1).cumsum(1)[:, :width]) > 0
+
+
+def sample(image: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Colours (N, 3) float32 of an image (H, W, 3) uint8 at pixels (N, 2), u right, v down; bilinear.
+
+    Beyond the image its border goes on.
+    """
+    # remap's pictures have at most 32767 rows and columns, so points are laid out in rows of 4096.
+    rows = -(-len(points) // 4096)
+    grid = np.zeros((rows * 4096, 2), np.float32)
+    grid[: len(points)] = points - 0.5
+    found = cv2.remap(
+        image, grid.reshape(rows, 4096, 2), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return found.reshape(-1, 3)[: len(points)].astype(np.float32)
 
 
 def _by_height(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

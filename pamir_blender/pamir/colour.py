@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..camera import CROP_SIZE, CropWindow, box_to_crop
 from ..errors import Cancelled
-from ..rasterise import fragments, nearest
+from ..rasterise import fragments, nearest, sample
 
 ColourQuery = Callable[[Tensor], Tensor]
 """Points (N, 3) float32 of the box to (N, 4) in [0, 1]: colour C' (sRGB) and alpha."""
@@ -49,15 +49,7 @@ class PhotoColours:
     def sample(self, points: np.ndarray) -> np.ndarray:
         """Colours (N, 3) float32 in [0, 1] at box points (N, 2 or 3), bilinear."""
         side = self.image.shape[0]
-        place = box_to_crop(points) * (side / CROP_SIZE) - 0.5
-        place = np.clip(place, 0, side - 1).astype(np.float32)
-        low = np.minimum(place.astype(np.int32), side - 2)
-        share = place - low
-        flat, first = self.image.reshape(-1, 3), low[:, 1] * side + low[:, 0]
-        right, down = share[:, 0:1], share[:, 1:2]
-        top = flat[first] * (1 - right) + flat[first + 1] * right
-        bottom = flat[first + side] * (1 - right) + flat[first + side + 1] * right
-        return (top * (1 - down) + bottom * down) / np.float32(255)
+        return sample(self.image, box_to_crop(points) * (side / CROP_SIZE)) / np.float32(255)
 
 
 def _square(

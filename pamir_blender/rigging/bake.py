@@ -107,4 +107,6 @@ def fill_gaps(texture: np.ndarray, filled: np.ndarray) -> np.ndarray:
     )
     colours = np.zeros((int(label.max()) + 1, 3), np.uint8)
     colours[label[filled]] = texture[filled]
-    return colours[label]
+    full = texture.copy()
+    full[~filled] = colours[label[~filled]]
+    return full

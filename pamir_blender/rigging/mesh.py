@@ -44,6 +44,20 @@ def face_pairs(faces: np.ndarray) -> np.ndarray:
     return np.stack([order[pairs], order[pairs + 1]], axis=1) % len(faces)
 
 
+def open_edges(faces: np.ndarray) -> np.ndarray:
+    """(N, 2) directed edges of faces that no other face runs along the opposite way."""
+    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
+    count = int(faces.max()) + 1
+    low, high = np.minimum(ends[:, 0], ends[:, 1]), np.maximum(ends[:, 0], ends[:, 1])
+    order = np.argsort(low * count + high, kind="stable")
+    key = (low * count + high)[order]
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    # An edge is whole if as many faces run along it one way as the other.
+    balance = np.add.reduceat(np.where(ends[order, 0] < ends[order, 1], 1, -1), first)
+    size = np.diff(np.append(first, len(key)))
+    return ends[order[np.repeat(balance != 0, size)]]
+
+
 def is_closed(faces: np.ndarray) -> bool:
     """Whether every edge is used once in each direction: watertight, manifold along edges, oriented."""
     if len(faces) == 0:

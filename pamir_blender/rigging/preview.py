@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ..camera import CropWindow, box_to_crop
-from ..rasterise import coverage, fragments, nearest
+from ..rasterise import coverage, fragments, nearest, sample
 from .mesh import vertex_normals
 
 _BACKGROUND = 255
@@ -98,13 +98,7 @@ def preview(
 def sample_texture(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
     """Colours (N, 3) float32 in [0, 255] of a texture (H, W, 3) at uv (N, 2), v up, bilinear."""
     height, width = texture.shape[:2]
-    place = np.stack([uv[:, 0] * width, (1 - uv[:, 1]) * height], axis=1).astype(np.float32) - 0.5
-    # remap takes at most 32767 rows, so points are laid out in rows of 4096.
-    padded = np.zeros((-(-len(place) // 4096) * 4096, 2), np.float32)
-    padded[: len(place)] = place
-    grid = padded.reshape(-1, 4096, 2)
-    found = cv2.remap(texture, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return found.reshape(-1, 3)[: len(place)].astype(np.float32)
+    return sample(texture, np.stack([uv[:, 0] * width, (1 - uv[:, 1]) * height], axis=1))
 
 
 def _turn(points: np.ndarray, yaw: float) -> np.ndarray:

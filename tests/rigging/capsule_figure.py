@@ -40,6 +40,8 @@ def transforms_of(angles, joints=JOINTS):
 def distances(points, joints):
     """Signed distance (N, 23) to each bone's capsule."""
     result = []
+    points = np.asarray(points, np.float32)
+    joints = np.asarray(joints, np.float32)
     for parent, joint in BONES:
         a, b = joints[parent], joints[joint]
         along = np.clip((points - a) @ (b - a) / ((b - a) @ (b - a)), 0, 1)
@@ -52,9 +54,10 @@ def distances(points, joints):
 def surface(field, step=0.025, extent=1.1):
     """Marching cubes over ``field`` (N, 3) -> (N,), negative inside: vertices, outward faces."""
     line = np.arange(-extent, extent, step)
-    depth = np.arange(-0.42, 0.42, step)
+    depth = np.arange(-0.4, 0.4, step)
     z, y, x = np.meshgrid(depth, line, line, indexing="ij")
-    values = field(np.stack([x, y, z], -1).reshape(-1, 3)).reshape(z.shape)
+    points = np.stack([x, y, z], -1, dtype=np.float32).reshape(-1, 3)
+    values = field(points).reshape(z.shape)
     vertices, faces, _, _ = marching_cubes(-values.astype(np.float32), 0.0)
     return (vertices * step + [depth[0], line[0], line[0]])[:, ::-1].astype(np.float32), faces
 

@@ -89,7 +89,7 @@ def test_what_hides_itself_is_cut():
         ring = np.hypot(np.hypot(p[:, 0], p[:, 2]) - 0.3, height) - 0.035
         return np.maximum(ring, np.abs(p[:, 1]) - 0.3)
 
-    vertices, faces = surface(coil, step=0.018, extent=0.36)
+    vertices, faces = surface(coil, step=0.022, extent=0.36)
     assert (hits(build_atlas(vertices, faces, size=SIZE))[0] > 1).sum() < 20
 
 
