@@ -41,9 +41,9 @@ class Weights:
     betas: float = 0.25
     balance_sigma: float = 0.05
     tilt_sigma: float = 0.1
-    outside: float = 60.0
+    outside: float = 160.0
     outside_sigma: float = 0.015
-    uncovered: float = 12.0
+    uncovered: float = 25.0
     uncovered_reach: float = 0.03
 
 
