@@ -15,6 +15,7 @@ from .rigging.bake import SurfacePoints, bake_texture
 from .rigging.decimate import decimate
 from .rigging.mesh import vertex_normals
 from .rigging.rest_pose import unpose
+from .rigging.separate import separate_arms
 from .rigging.skin_weights import transfer_skin_weights
 
 Progress = Callable[[float], None]
@@ -50,6 +51,16 @@ def build_character(
     vertices, triangles = decimate(surface.vertices, surface.faces, faces)
     progress(0.2)
     metres = posed.frame.box_to_character(vertices).astype(np.float32)
+    kept, triangles, _ = separate_arms(
+        metres,
+        triangles,
+        posed.in_character(),
+        posed.faces,
+        posed.skinning_weights,
+        posed.template,
+    )
+    vertices, metres = vertices[kept], metres[kept]
+    progress(0.4)
     joints, weights = transfer_skin_weights(
         posed.in_character(), posed.faces, posed.skinning_weights, metres, triangles
     )

@@ -16,7 +16,7 @@ from .paths import models_dir
 from .photo.model_files import FETCH_COMMAND, MODEL_FILES, ModelFile
 
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "pillow", "opencv-python-headless", "ai-edge-litert")
-_PACKAGES += ("safetensors", "xatlas", "fast-simplification", "pygltflib")
+_PACKAGES += ("safetensors", "fast-simplification", "pygltflib")
 
 
 def versions() -> dict[str, str | None]:
