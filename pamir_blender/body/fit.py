@@ -57,9 +57,11 @@ def fit_body(
 
     free = Objective(model, landmarks, evidence, root, weights)
     found = minimise(_placed(free, start.numpy(), evidence), free.evaluate, LANDMARK_STEPS, tick)
-    masked = Objective(model, landmarks, evidence, root, weights, prepare_silhouette(photo.crop_mask))
-    found = minimise(found, masked.evaluate, MASK_STEPS, lambda step: tick(LANDMARK_STEPS + step))
-    return _finish(photo, model, masked, found)
+    if (photo.crop_mask > 0.5).any():
+        silhouette = prepare_silhouette(photo.crop_mask)
+        masked = Objective(model, landmarks, evidence, root, weights, silhouette)
+        found = minimise(found, masked.evaluate, MASK_STEPS, lambda step: tick(LANDMARK_STEPS + step))
+    return _finish(photo, model, free, found)
 
 
 def _placed(objective: Objective, pose: np.ndarray, evidence: LandmarkEvidence) -> np.ndarray:
@@ -85,7 +87,8 @@ def _finish(photo: Photo, model: BodyModel, objective: Objective, x: np.ndarray)
     pose[0, 0] = matrix_to_axis_angle(rotations[0, 0])
     betas = torch.from_numpy(x[BETAS]).float()
     with torch.no_grad():
-        z = model(betas[None], rotations.float()).vertices[0, :, 2]
+        device = model.template.device
+        z = model(betas[None].to(device), rotations.float().to(device)).vertices[0, :, 2]
     points = objective.points.positions(objective.posture(x), x[BETAS])
     scale = float(np.exp(x[SCALE]))
     residual = np.linalg.norm(objective.project(x, points) - objective.evidence.image, axis=1) / scale

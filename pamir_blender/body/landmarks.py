@@ -85,14 +85,14 @@ def shapedirs_near(points: np.ndarray, model: BodyModel, weights: np.ndarray) ->
 
     ``weights`` (L, 24): only skin that shares a joint with a point counts for it.
     """
-    template = model.template.numpy()
-    related = (model.skinning_weights.numpy() @ weights.T).T > 0.05
+    template = model.template.cpu().numpy()
+    related = (model.skinning_weights.cpu().numpy() @ weights.T).T > 0.05
     out = np.empty((len(points), 3, 10))
     for index, point in enumerate(points):
         distance = np.linalg.norm(template - point, axis=1) + np.where(related[index], 0, 1.0)
         near = np.argsort(distance, kind="stable")[:_NEIGHBOURS]
         share = 1 / (distance[near] ** 2 + 1e-5)
-        out[index] = np.einsum("n,ncs->cs", share / share.sum(), model.shapedirs.numpy()[near])
+        out[index] = np.einsum("n,ncs->cs", share / share.sum(), model.shapedirs.cpu().numpy()[near])
     return out
 
 
@@ -144,7 +144,7 @@ def part_boxes(model: BodyModel) -> dict[str, np.ndarray]:
     The head spans from nose tip to crown in height, its width, and nose to back of the head; hands and
     feet span their skin's box beyond the wrist and below the ankle.
     """
-    template, weights = model.template.numpy().astype(np.float64), model.skinning_weights.numpy()
+    template, weights = model.template.cpu().numpy().astype(np.float64), model.skinning_weights.cpu().numpy()
     boxes = {}
     for name, joints in _PARTS.items():
         skin = template[weights[:, list(joints)].sum(axis=1) > 0.5]
@@ -153,9 +153,9 @@ def part_boxes(model: BodyModel) -> dict[str, np.ndarray]:
             nose = skin[np.argmax(np.where(np.abs(skin[:, 0]) < 0.03, skin[:, 2], -9))]
             low[1] = nose[1]
         elif "foot" in name:
-            high[1] = model.joint_template[joints[0], 1]
+            high[1] = float(model.joint_template[joints[0], 1])
         else:
-            inner = model.joint_template[joints[0], 0]
+            inner = float(model.joint_template[joints[0], 0])
             low, high = (np.maximum(low, [inner, -9, -9]), high) if inner > 0 else (
                 low, np.minimum(high, [inner, 9, 9])
             )  # fmt: skip
@@ -175,7 +175,7 @@ def _transfer(
     Landmarks at joints keep their offset from the joints that carry them, scaled by stature; those of
     head, hands and feet keep their place in the part's box.
     """
-    target_joints = model.joint_template.numpy().astype(np.float64)
+    target_joints = model.joint_template.cpu().numpy().astype(np.float64)
     span = [
         np.linalg.norm(np.diff(each[[0, 4, 7]], axis=0), axis=1).sum() for each in (joints, target_joints)
     ]

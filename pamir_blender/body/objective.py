@@ -89,8 +89,8 @@ class Objective:
         if silhouette is not None:
             chosen = spread_vertices(model, vertices)
             self.skin = SkinnedPoints(
-                self.skeleton, model.template[chosen].numpy(), model.shapedirs[chosen].numpy(),
-                model.skinning_weights[chosen].numpy(), model.posedirs[chosen].numpy(),
+                self.skeleton, model.template[chosen].cpu().numpy(), model.shapedirs[chosen].cpu().numpy(),
+                model.skinning_weights[chosen].cpu().numpy(), model.posedirs[chosen].cpu().numpy(),
             )  # fmt: skip
         self._prior_matrix, self._prior_goal = _prior(weights)
 

@@ -62,8 +62,8 @@ class Skeleton:
     """A body model's joints, ready to be posed."""
 
     def __init__(self, model: BodyModel) -> None:
-        self.template = model.joint_template.numpy().astype(np.float64)
-        self.shapedirs = model.joint_shapedirs.numpy().astype(np.float64)
+        self.template = model.joint_template.cpu().numpy().astype(np.float64)
+        self.shapedirs = model.joint_shapedirs.cpu().numpy().astype(np.float64)
 
     def pose(self, root: np.ndarray, pose: np.ndarray, betas: np.ndarray) -> Posture:
         """``pose`` (24, 3) axis-angles whose row 0 turns on top of ``root`` (3, 3); ``betas`` (10,)."""

@@ -68,7 +68,7 @@ def spread_vertices(model: BodyModel, count: int) -> Tensor:
 
     The template is cut into cubes small enough that this many hold a vertex; each gives its first.
     """
-    template = model.template.numpy()
+    template = model.template.cpu().numpy()
     low, high = 0.01, 0.2
     for _ in range(7):
         size = (low * high) ** 0.5

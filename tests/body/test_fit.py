@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from pamir_blender.body.inverse_kinematics import pose_from_world
 from pamir_blender.body.landmarks import load_landmark_model
 from pamir_blender.body.least_squares import minimise, robust
 from pamir_blender.body.load import load_body_model
+from pamir_blender.body.model import BodyModel
 from pamir_blender.body.objective import BETAS, PARAMETERS, POSE, LandmarkEvidence, Objective, Weights
 from pamir_blender.body.pose_prior import POSE_HIGH, POSE_LOW, clamp_to_limits, limit_penalty, standing_pose
 from pamir_blender.body.silhouette import (
@@ -107,6 +110,31 @@ def test_is_deterministic_and_reports_progress(model, landmark_model) -> None:
     assert fractions[0] >= 0
     assert fractions[-1] <= 1
     assert len(fractions) > 10
+
+
+def test_fits_a_model_of_another_topology(model, landmark_model) -> None:
+    """A stranger's file: vertices in another order, its origin elsewhere."""
+    photo, box = _photo(model, landmark_model, _pose("wave"), torch.zeros(10))
+    order = torch.randperm(model.vertex_count, generator=torch.Generator().manual_seed(0))
+    shift = torch.tensor([0.0, -0.22, 0.03])
+    other = BodyModel(
+        "smpl", model.template[order] + shift, torch.argsort(order)[model.faces], model.shapedirs[order],
+        model.posedirs[order], model.joint_regressor[:, order], model.skinning_weights[order],
+    )  # fmt: skip
+    body = fit_body(photo, other)
+    assert body.model == "smpl"
+    out = other(torch.tensor(body.betas)[None], torch.tensor(body.pose)[None])
+    fitted = body.placement.body_to_box(out.vertices[0].numpy())
+    assert np.linalg.norm((fitted - box[order])[:, :2], axis=1).mean() / SCALE < 0.025
+
+
+def test_without_a_mask_the_landmarks_decide(model, landmark_model) -> None:
+    photo, box = _photo(model, landmark_model, _pose("wave"), torch.zeros(10))
+    photo = dataclasses.replace(photo, crop_mask=np.zeros_like(photo.crop_mask))
+    body = fit_body(photo, model, landmarks=landmark_model)
+    out = model(torch.tensor(body.betas)[None], torch.tensor(body.pose)[None])
+    fitted = body.placement.body_to_box(out.vertices[0].numpy())
+    assert np.linalg.norm((fitted - box)[:, :2], axis=1).mean() / SCALE < 0.025
 
 
 def test_cancel(model, landmark_model) -> None:
