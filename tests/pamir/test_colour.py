@@ -88,3 +88,12 @@ def test_visibility_knows_front_back_and_what_hides():
     seen = PhotoVisibility(vertices, faces)(points, normals)
     assert seen[:4].tolist() == [1, 1, 0, 0]
     assert 0 < seen[4] < 1
+
+
+def test_where_the_surface_is_seen_the_photo_decides_alone():
+    image = np.full((64, 64, 3), 200, np.uint8)
+    photo = PhotoColours(image, np.ones((64, 64), np.float32), CropWindow(8.0, (0.0, 0.0)))
+    points = np.zeros((4, 3), np.float32)
+    predicted = np.array([[0, 0, 0, 0.7], [0, 0, 0, 0.7], [0, 0, 0, 0.02], [0, 0, 0, 0.7]], np.float32)
+    colours = blend(points, predicted, photo, np.array([1, 0, 1, 0.5], np.float32))[:, 0] * 255
+    np.testing.assert_allclose(colours, [200, 0, 0, 100], atol=1)
