@@ -126,8 +126,8 @@ def blend(
 
     ``visibility`` (N,) in [0, 1], if given, is what the finished surface knows and the network had to guess:
     the photo cannot colour what it does not show. Where it shows the point, alpha is sharpened, for a blend
-    of halves would blur what the photo has crisp; where the network sees next to no chance that the photo shows
-    the point, it still has the last word.
+    of halves would blur what the photo has crisp; where the network sees next to no chance that the photo
+    shows the point, it still has the last word.
     """
     alpha = predicted[:, 3:4]
     if visibility is not None:
