@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--init", type=Path, help="start from this weights file instead of random numbers")
     parser.add_argument("--geometry-weights", type=Path, help="the geometry network that texture builds on")
     parser.add_argument("--size", choices=("lite", "paper"), default="lite")
+    parser.add_argument(
+        "--interpolation",
+        choices=("linear", "quadratic"),
+        help="of the volume features (default: the size's own)",
+    )
     parser.add_argument("--minutes", type=float, help="training time over all resumes")
     parser.add_argument("--steps", type=int, help="optimiser steps, instead of --minutes")
     parser.add_argument("--batch", type=int, default=4, help="views per step and process")
@@ -122,6 +128,7 @@ def build_trainer(options: argparse.Namespace, command: list[str], group: Group 
 def _geometry(options: argparse.Namespace, common: dict[str, Any]) -> tuple[GeometryTask, OpenData]:
     config = getattr(GeometryConfig, options.size)()
     network = load_geometry(options.init) if options.init else GeometryNetwork(config)
+    _interpolate(network, options.interpolation)
     _refuse_semantic(network.config.volume.channels)
     size, val = network.config.image.image_size, _validation_folder(options)
     held_out = {
@@ -164,6 +171,7 @@ def _texture(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Textu
     geometry = load_geometry(options.geometry_weights)
     config = getattr(TextureConfig, options.size)()
     network = load_texture(options.init) if options.init else TextureNetwork(config)
+    _interpolate(network, options.interpolation)
     _refuse_semantic(network.config.volume.channels)
     shared = {"image_size": network.config.image.image_size, "points": 0, "true_body_share": 1.0}
     held_out = ViewDataset(
@@ -178,6 +186,13 @@ def _texture(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Textu
     return task, partial(
         ViewDataset, options.data, split="train", color_points=options.points, seed=options.seed, **shared
     )
+
+
+def _interpolate(network: GeometryNetwork | TextureNetwork, interpolation: str | None) -> None:
+    """Set how volume features are read between their cells; no weight depends on it."""
+    if interpolation:
+        volume = replace(network.config.volume, interpolation=interpolation)
+        network.config = replace(network.config, volume=volume)
 
 
 def _validation_folder(options: argparse.Namespace) -> Path:
