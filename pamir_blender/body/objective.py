@@ -40,6 +40,7 @@ class Weights:
     rest: float = 0.25
     betas: float = 0.25
     balance_sigma: float = 0.05
+    upright_sigma: float = 0.012
     tilt_sigma: float = 0.1
     outside: float = 160.0
     outside_sigma: float = 0.015
@@ -147,7 +148,7 @@ class Objective:
         return robust(residual.ravel(), jacobian, self.evidence.world_share, 3)
 
     def _balance(self, x: np.ndarray, points: np.ndarray, moves: np.ndarray) -> list[Block]:
-        """A standing body's middle is above its feet in depth.
+        """A standing body's middle is above its feet in depth, and its shoulders are above its hips.
 
         The detector's errors in depth are mostly one lean of the whole body, which one picture cannot
         show; gravity can. The picture's vertical counts as upright. Seated and lying bodies, whose hips
@@ -164,8 +165,14 @@ class Objective:
         jacobian[0, :82] = moves[middle, 2].mean(axis=0) - share @ moves[_SUPPORT, 2]
         tilt = np.zeros((1, PARAMETERS))
         tilt[0, TILT] = 1 / self.weights.tilt_sigma
+        # Balance alone would let the hips go back as far as the shoulders go forward.
+        bow = points[11:13, 2].mean() - points[23:25, 2].mean()
+        upright = standing / (1 + (bow / 0.15) ** 2) ** 2  # a real bow is let go
+        bend = np.zeros((1, PARAMETERS))
+        bend[0, :82] = moves[11:13, 2].mean(axis=0) - moves[23:25, 2].mean(axis=0)
         return [
             plain(np.array([ahead]), jacobian / self.weights.balance_sigma, standing),
+            plain(np.array([bow]) / self.weights.upright_sigma, bend / self.weights.upright_sigma, upright),
             plain(np.array([x[TILT] / self.weights.tilt_sigma]), tilt),
         ]
 
