@@ -11,7 +11,7 @@ from torch import Tensor
 from ..pamir.geometry import GeometryNetwork
 from ..pamir.texture import TextureNetwork, blend_with_photo
 from ..pamir.weights import save_weights
-from .batches import Batch, sample_image
+from .batches import Batch, recolor, sample_image
 from .losses import texture_loss
 from .validation import spread
 
@@ -49,8 +49,8 @@ class TextureTask:
         self.alpha_weight, self.card = alpha_weight, card or {}
 
     def augment(self, batch: Batch) -> Batch:
-        """Nothing to add."""
-        return batch
+        """Other colours in most samples; see :func:`recolor`."""
+        return recolor(batch)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Equation 14 of one batch, at the surface points moved along their normals by a little."""

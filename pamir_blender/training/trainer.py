@@ -147,13 +147,7 @@ class Trainer:
         with torch.no_grad():
             scores = self.task.validate(self.average.network)
         self._note("validation", **scores)
-        progress = {
-            "steps": self.step,
-            "samples": self.samples,
-            "hours": self.elapsed / 3600,
-            "scores": scores,
-        }
-        self.task.export(self.average.network, {**progress, "seed": self.options.seed})
+        self.scores = scores
         from .curves import draw_curves
 
         draw_curves(self.options.out / LOG, self.options.out / "curves.png")

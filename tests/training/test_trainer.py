@@ -11,8 +11,8 @@ trimesh = pytest.importorskip("trimesh", reason="trimesh is not installed (extra
 from pamir_blender.pamir.config import GeometryConfig, ImageEncoderConfig, VolumeEncoderConfig  # noqa: E402
 from pamir_blender.pamir.geometry import GeometryNetwork  # noqa: E402
 from pamir_blender.pamir.voxelise import voxelise_occupancy  # noqa: E402
-from pamir_blender.pamir.weights import load_geometry  # noqa: E402
-from pamir_blender.training.batches import mirror, outline_weights, sample_image  # noqa: E402
+from pamir_blender.pamir.weights import load_geometry, read_card  # noqa: E402
+from pamir_blender.training.batches import mirror, outline_weights, recolor, sample_image  # noqa: E402
 from pamir_blender.training.geometry_task import GeometryTask  # noqa: E402
 from pamir_blender.training.parallel import run_in_processes  # noqa: E402
 from pamir_blender.training.precision import choose_precision  # noqa: E402
@@ -128,6 +128,9 @@ def test_a_reduced_training_beats_the_body_alone(tmp_path):
     assert (tmp_path / "curves.png").stat().st_size > 1000
     network = load_geometry(tmp_path / "weights.safetensors")
     assert network.config == TINY
+    card = read_card(tmp_path / "weights.safetensors")
+    assert card["validation"] == scores
+    assert (card["name"], card["steps"], card["samples"]) == ("ellipsoids", 90, 720)
     sample = Ellipsoids(3, estimated=False)[1]
     occupancy = network(sample["image"][None], sample["volume"][None].float(), sample["points"][None])[0]
     assert ((occupancy > 0.5) == (sample["occupancy"] > 0.5)).float().mean() > 0.8
@@ -213,6 +216,20 @@ def test_mirror_keeps_points_on_their_pixels():
     seen = sample_image(batch["image"], batch["points"])
     assert torch.allclose(sample_image(mirrored["image"], mirrored["points"]), seen, atol=1e-5)
     assert torch.equal(mirrored["volume"][0].flip(-1), batch["volume"][0])
+
+
+def test_recoloured_colours_follow_the_picture_and_white_stays():
+    image = torch.ones(4, 4, 8, 8)
+    colors = torch.rand(4, 1, 3) * 0.2 + 0.4
+    image[:, :3, :, :4] = colors[:, 0, :, None, None]
+    torch.manual_seed(0)
+    changed = recolor({"image": image, "colors": colors}, 1.0)
+    assert not torch.equal(changed["colors"], colors)
+    inside = torch.tensor([[[-0.3, 0.0, 0.0]]]).expand(4, 1, 3)
+    seen = sample_image(changed["image"][:, :3], inside)
+    assert torch.allclose(seen, changed["colors"], atol=1e-6)
+    assert torch.allclose(changed["image"][:, :, :, 4:], torch.ones(()), atol=1e-6)
+    assert torch.equal(changed["image"][:, 3], image[:, 3])
 
 
 def test_image_is_sampled_at_pixel_centres_with_row_zero_on_top():
