@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from ..errors import BodyModelError
+from ..paths import models_dir
 from .model import BodyModel
 from .skinning import linear_blend_skinning
 
-LANDMARK_FILE = Path(__file__).resolve().parents[2] / "models" / "landmark_regressor.npz"
+LANDMARK_FILE = models_dir() / "landmark_regressor.npz"
 LANDMARK_FORMAT = "pamir-landmarks-1"
 
 LANDMARK_NAMES: tuple[str, ...] = (

@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike
 
 from ..contracts import JOINT_PARENTS
 from ..errors import BodyModelError
+from ..paths import models_dir
 from .model import BodyModel
 from .smpl_pickle import read_smpl_pickle
 
-OPEN_BODY = Path(__file__).resolve().parents[2] / "models" / "open_body.npz"
+OPEN_BODY = models_dir() / "open_body.npz"
 OPEN_FORMAT = "pamir-open-body-1"
 MAX_FILE_BYTES = 400 * 1024**2
 MAX_ARRAY_BYTES = 512 * 1024**2

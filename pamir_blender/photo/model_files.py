@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
-MODELS_FOLDER = Path(__file__).resolve().parents[2] / "models"
+from ..paths import models_dir
+
+MODELS_FOLDER = models_dir()
 FETCH_COMMAND = "python models/fetch_landmark_models.py"
 PACKAGE = "mediapipe==0.10.21"
 
