@@ -48,22 +48,32 @@ def texture_loss(
     *,
     visible: Tensor | None = None,
     alpha_weight: float = 0.1,
+    hue_weight: float = 2.0,
 ) -> dict[str, Tensor]:
     """Equation 14: L1 on the predicted and on the blended colour; parts and their sum, scalars.
 
     ``rgba`` (B, N, 4), ``photo`` and ``colors`` (B, N, 3), all in [0, 1]; ``visible`` (B, N) in [0, 1] says
     whether the photo sees the point. Where it is given, alpha is also taught directly, by cross-entropy with
     weight ``alpha_weight``: the paper leaves alpha to the blended term alone, which needs far longer.
-    Returns ``{"raw", "blended", "alpha", "total"}``.
+    ``hue_weight`` weighs another L1 on each predicted colour's deviation from its own grey: brightness makes
+    up most of eq. 14, and a network trained for minutes would otherwise return greys.
+    Returns ``{"raw", "blended", "alpha", "hue", "total"}``.
     """
     rgba, photo, colors = rgba.float(), photo.float(), colors.float()
     parts = {
         "raw": (rgba[..., :3] - colors).abs().mean(),
         "blended": (blend_with_photo(rgba, photo) - colors).abs().mean(),
         "alpha": rgba.new_zeros(()),
+        "hue": (_without_grey(rgba[..., :3]) - _without_grey(colors)).abs().mean(),
     }
     if visible is not None:
         alpha = rgba[..., 3].clamp(1e-4, 1.0 - 1e-4)
         parts["alpha"] = F.binary_cross_entropy(alpha, visible.float())
-    parts["total"] = parts["raw"] + parts["blended"] + alpha_weight * parts["alpha"]
+    parts["total"] = parts["raw"] + parts["blended"]
+    parts["total"] = parts["total"] + alpha_weight * parts["alpha"] + hue_weight * parts["hue"]
     return parts
+
+
+def _without_grey(colors: Tensor) -> Tensor:
+    """Colours (..., 3) less their own mean over the channels."""
+    return colors - colors.mean(dim=-1, keepdim=True)

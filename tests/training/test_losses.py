@@ -69,8 +69,9 @@ def test_texture_loss_by_hand():
     assert float(parts["raw"]) == pytest.approx((0.3 + 0.1 + 0.1) / 3)
     assert float(parts["blended"]) == pytest.approx((0.1 + 0.2 + 0.1) / 3)
     assert float(parts["alpha"]) == pytest.approx(-math.log(0.25))
-    assert float(parts["total"]) == pytest.approx((0.5 + 0.4) / 3 + 0.5 * -math.log(0.25))
-    without = texture_loss(rgba, photo, colors)
+    assert float(parts["hue"]) == pytest.approx((0.2 + 0.0 + 0.2) / 3)
+    assert float(parts["total"]) == pytest.approx((0.5 + 0.4 + 2.0 * 0.4) / 3 + 0.5 * -math.log(0.25))
+    without = texture_loss(rgba, photo, colors, hue_weight=0.0)
     assert float(without["total"]) == pytest.approx((0.5 + 0.4) / 3)
 
 
