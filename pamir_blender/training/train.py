@@ -21,6 +21,7 @@ from ..pamir.config import GeometryConfig, TextureConfig
 from ..pamir.geometry import GeometryNetwork
 from ..pamir.texture import TextureNetwork
 from ..pamir.weights import load_geometry, load_texture
+from .color_filters import start_with_opponent_colors
 from .dataset import ViewDataset
 from .geometry_task import GeometryTask
 from .parallel import Group, run_in_processes
@@ -171,6 +172,8 @@ def _texture(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Textu
     geometry = load_geometry(options.geometry_weights)
     config = getattr(TextureConfig, options.size)()
     network = load_texture(options.init) if options.init else TextureNetwork(config)
+    if not options.init:
+        start_with_opponent_colors(network.image_encoder.conv1, network.image_encoder.norm1)
     _interpolate(network, options.interpolation)
     _refuse_semantic(network.config.volume.channels)
     shared = {"image_size": network.config.image.image_size, "points": 0, "true_body_share": 1.0}
