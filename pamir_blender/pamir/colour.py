@@ -20,7 +20,6 @@ ColourQuery = Callable[[Tensor], Tensor]
 """Points (N, 3) float32 of the box to (N, 4) in [0, 1]: colour C' (sRGB) and alpha."""
 
 _MAX_SIDE = 2048
-_DOUBT = (0.05, 0.45)  # the network's alpha where a visible point's colour passes from its own to the photo's
 _EDGE = 1.5  # crop pixels inside the mask's edge whose colours may hold background
 
 
@@ -124,15 +123,14 @@ def blend(
     ``predicted`` (N, 4) is C' and alpha. It may be interpolated from the mesh's vertices: it varies slowly,
     and only the photo needs every texel.
 
-    ``visibility`` (N,) in [0, 1], if given, is what the finished surface knows and the network had to guess:
-    the photo cannot colour what it does not show. Where it shows the point, alpha is sharpened, for a blend
-    of halves would blur what the photo has crisp; where the network sees next to no chance that the photo
-    shows the point, it still has the last word.
+    ``visibility`` (N,) in [0, 1], if given, is what the finished surface knows and the network had to guess
+    when it gave alpha: 1 takes the photo's colour, which a blend of halves would only blur, 0 the network's;
+    in between, where the surface is seen edge-on, alpha still has a say.
     """
     alpha = predicted[:, 3:4]
     if visibility is not None:
-        certain = np.clip((alpha - _DOUBT[0]) / (_DOUBT[1] - _DOUBT[0]), 0, 1)
-        alpha = certain * certain * (3 - 2 * certain) * visibility[:, None]
+        seen = visibility[:, None]
+        alpha = seen * (1 + (1 - seen) * alpha)
     return alpha * photo.sample(points) + (1 - alpha) * predicted[:, :3]
 
 
@@ -153,7 +151,7 @@ class PhotoVisibility:
         normals: np.ndarray,
         *,
         margin: float = 0.01,
-        grazing: tuple[float, float] = (0.1, 0.35),
+        grazing: tuple[float, float] = (0.0, 0.25),
     ) -> np.ndarray:
         """How well the photo shows box points (N, 3) with outward unit ``normals`` (N, 3): (N,) in [0, 1].
 

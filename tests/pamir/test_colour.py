@@ -96,4 +96,4 @@ def test_where_the_surface_is_seen_the_photo_decides_alone():
     points = np.zeros((4, 3), np.float32)
     predicted = np.array([[0, 0, 0, 0.7], [0, 0, 0, 0.7], [0, 0, 0, 0.02], [0, 0, 0, 0.7]], np.float32)
     colours = blend(points, predicted, photo, np.array([1, 0, 1, 0.5], np.float32))[:, 0] * 255
-    np.testing.assert_allclose(colours, [200, 0, 0, 100], atol=1)
+    np.testing.assert_allclose(colours, [200, 0, 200, 135], atol=1)
