@@ -38,6 +38,11 @@ def step(name: str, timings: dict[str, float]) -> Iterator[None]:
     timings[name] = time.monotonic() - began
 
 
+def find(role: str) -> bpy.types.Object:
+    """The character's object of a role, looked up anew: references do not survive operators that undo."""
+    return next(thing for thing in bpy.data.objects if thing.get("pamir_role") == role)
+
+
 def render_view(character: bpy.types.Object, angle: float, path: Path) -> None:
     """Render the clothed mesh, turned by ``angle`` degrees about the vertical, with Workbench."""
     scene = bpy.context.scene
@@ -92,10 +97,12 @@ def save_pixels(pixels: np.ndarray, path: Path) -> None:
 
 
 def workbench() -> None:
-    """Textured, softly lit Workbench pictures on a transparent background."""
+    """Workbench pictures on a transparent background; the texture holds the photo's light already."""
     scene = bpy.context.scene
     scene.render.engine = "BLENDER_WORKBENCH"
-    scene.display.shading.light = "STUDIO"
+    scene.display.shading.light = "FLAT"
+    scene.display.shading.show_cavity = True
+    scene.display.shading.cavity_type = "BOTH"
     scene.display.shading.color_type = "TEXTURE"
     scene.display.shading.show_shadows = False
     scene.render.film_transparent = True
@@ -130,25 +137,22 @@ def main() -> int:
         if bpy.ops.pamir.reconstruct() != {"FINISHED"}:
             print("[demo] the reconstruction failed", file=sys.stderr)
             return 1
-    clothed = next(o for o in bpy.data.objects if o.get("pamir_role") == "clothed")
-    collection = clothed.users_collection[0]
     with step("save the .blend", timings):
         bpy.ops.wm.save_as_mainfile(filepath=str(out / "demo.blend"))
     with step("export the .glb", timings):
-        armature = clothed.find_armature()
-        for thing in collection.all_objects:
-            thing.select_set(thing in (clothed, armature))
-        bpy.context.view_layer.objects.active = armature
+        for thing in bpy.data.objects:
+            thing.select_set(thing.get("pamir_role") in ("armature", "clothed"))
+        bpy.context.view_layer.objects.active = find("armature")
         bpy.ops.export_scene.gltf(filepath=str(out / "demo.glb"), use_selection=True, export_format="GLB")
     with step("render front, side and back", timings):
-        for thing in collection.all_objects:
-            thing.hide_render = thing is not clothed
+        for thing in bpy.data.objects:
+            thing.hide_render = thing.get("pamir_role") != "clothed"
         workbench()
         sheet = [pixels_of(options.photo, TILE)]
         with tempfile.TemporaryDirectory() as folder:
             for name, angle in VIEWS.items():
                 path = Path(folder) / f"{name}.png"
-                render_view(clothed, angle, path)
+                render_view(find("clothed"), angle, path)
                 sheet.append(pixels_of(path, TILE))
         save_pixels(np.concatenate(sheet, axis=1), out / "demo.png")
 
