@@ -119,12 +119,12 @@ def log_lines(out, kind):
 
 def test_a_reduced_training_beats_the_body_alone(tmp_path):
     """The whole loop: the network must learn clothes that the body does not have, and export itself."""
-    scores = build(tmp_path, Budget(steps=90), log_seconds=1.0).run()
+    scores = build(tmp_path, Budget(steps=90), log_seconds=0.0).run()
     assert scores["true_meshes"] == 2
     assert scores["true_chamfer"] < 0.6 * scores["true_body_chamfer"]
     assert scores["true_silhouette_iou"] > 0.1 + scores["true_body_silhouette_iou"]
     losses = [line["total"] for line in log_lines(tmp_path, "train")]
-    assert losses[-1] < 0.6 * losses[0]
+    assert np.mean(losses[-10:]) < 0.6 * losses[0]
     assert (tmp_path / "curves.png").stat().st_size > 1000
     network = load_geometry(tmp_path / "weights.safetensors")
     assert network.config == TINY
