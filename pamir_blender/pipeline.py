@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,15 @@ from .body.posed import pose_body
 from .character import Character, build_character, paint
 from .check import check_backend, versions
 from .contracts import Photo, PosedBody, Surface
-from .errors import Cancelled, DeviceMemoryError, RequestError
+from .errors import Cancelled, DeviceMemoryError
+from .options import ReconstructOptions, RegenerateOptions, SuggestOptions
 from .pamir.devices import choose_device
 from .pamir.networks import FieldNetworks, load_networks
 from .photo.frontend import prepare_photo
 from .result import whole_folder, write_json
 from .save import save_body_stage, save_character
 
-__all__ = ["Backend", "ReconstructOptions", "check_backend"]
+__all__ = ["Backend", "ReconstructOptions", "RegenerateOptions", "SuggestOptions", "check_backend"]
 
 OnProgress = Callable[[str, float, str], None]
 """Called with ``(stage, fraction of the whole job, sentence for the artist)``."""
@@ -46,50 +47,6 @@ STAGES: dict[str, tuple[float, str]] = {
     "save": (0.05, "Saving"),
 }
 """Each stage's share of the whole job, which add up to 1, and its sentence."""
-
-RESOLUTIONS = (64, 96, 128, 192, 256, 384, 512)
-SIZES = ("lite", "paper")
-TEXTURE_SIZES = (256, 512, 1024, 2048, 4096)
-
-
-@dataclass(frozen=True)
-class ReconstructOptions:
-    """What to reconstruct and how.
-
-    ``mask`` an image of the person's silhouette; ``person`` the N-th most prominent person, from 1;
-    ``box`` (x0, y0, x1, y1) photo pixels; ``resolution`` cells along the unit box; ``size`` of the
-    networks; ``body_model`` a licensed SMPL file, or the open body; ``weights`` a folder of weights;
-    ``texture`` False leaves the mesh grey; ``texture_size`` pixels a side;
-    ``faces`` of the rigged mesh at most.
-    """
-
-    photo: str
-    mask: str | None = None
-    person: int | None = None
-    box: tuple[float, float, float, float] | None = None
-    resolution: int = 256
-    size: str = "lite"
-    body_model: str | None = None
-    weights: str | None = None
-    seed: int = 0
-    texture: bool = True
-    texture_size: int = 2048
-    faces: int = 60_000
-
-    def __post_init__(self) -> None:
-        """Refuse what no stage could carry out (:class:`RequestError`)."""
-        for name, allowed in (
-            ("resolution", RESOLUTIONS),
-            ("size", SIZES),
-            ("texture_size", TEXTURE_SIZES),
-        ):
-            if getattr(self, name) not in allowed:
-                choices = ", ".join(map(str, allowed))
-                raise RequestError(f"{name} must be one of {choices}, not {getattr(self, name)!r}")
-        if self.person is not None and self.person < 1:
-            raise RequestError(f"persons are counted from 1, so {self.person} is nobody")
-        if not 2_000 <= self.faces <= 2_000_000:
-            raise RequestError(f"faces must be between 2,000 and 2,000,000, not {self.faces}")
 
 
 class _Job:

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "pamir_blender"
-LEAVES = {"errors", "camera", "contracts", "paths"}
+LEAVES = {"errors", "camera", "contracts", "paths", "body_state", "joint_limits", "depth_flip"}
 # module (longest prefix wins) -> what of this package it may import, besides itself
 ALLOWED = {
     "": {"addon"},
@@ -17,6 +17,9 @@ ALLOWED = {
     "camera": set(),
     "contracts": {"camera"},
     "paths": set(),
+    "body_state": {"errors"},
+    "joint_limits": set(),
+    "depth_flip": {"contracts", "errors", "joint_limits"},
     "result": LEAVES,
     "rasterise": LEAVES,
     "photo": LEAVES,
@@ -26,9 +29,12 @@ ALLOWED = {
     "character": LEAVES | {"pamir", "rigging"},
     "save": LEAVES | {"character", "result", "rigging"},
     "check": LEAVES | {"photo", "body", "pamir"},
-    "pipeline": LEAVES | {"character", "check", "save", "result", "photo", "body", "pamir", "rigging"},
+    "options": LEAVES,
+    "pipeline": LEAVES
+    | {"options"}
+    | {"character", "check", "save", "result", "photo", "body", "pamir", "rigging"},
     "bench": LEAVES | {"pipeline", "pamir"},
-    "cli": LEAVES | {"pipeline", "pamir", "bench", "result"},
+    "cli": LEAVES | {"options", "pipeline", "pamir", "bench", "result"},
     "__main__": {"cli"},
     "worker": LEAVES,
     "worker.server": LEAVES | {"worker", "pipeline"},
@@ -40,6 +46,10 @@ ALLOWED = {
 FORBIDDEN = {
     "addon": {"torch", "scipy", "cv2", "PIL", "skimage"},
     "worker.protocol": {"torch", "bpy", "scipy", "cv2", "PIL", "skimage"},
+    "worker.requests": {"torch", "bpy", "scipy", "cv2", "PIL", "skimage", "numpy"},
+    "body_state": {"torch", "bpy", "scipy", "cv2", "PIL", "skimage", "numpy"},
+    "depth_flip": {"torch", "bpy", "scipy", "cv2", "PIL", "skimage"},
+    "joint_limits": {"torch", "bpy", "scipy", "cv2", "PIL", "skimage"},
     "worker.client": {"torch", "bpy", "scipy", "cv2", "PIL", "skimage"},
     "rigging": {"torch", "bpy"},
     "photo": {"torch", "bpy"},

@@ -1,8 +1,6 @@
 """What a human pose may be: joint limits, and how dear each joint's departure from rest is.
 
 Angles are components of SMPL's axis-angle vectors in radians, in the T-pose's axes (x left, y up, z front).
-The limits are anatomical ranges of motion (AAOS tables) turned into these components, widened where an
-axis-angle component is not an anatomical angle.
 """
 
 from __future__ import annotations
@@ -12,24 +10,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-# joint -> ((low x, high x), (low y, high y), (low z, high z)), left or middle joints only.
-_LIMITS: dict[int, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
-    1: ((-2.1, 0.5), (-0.8, 0.9), (-0.5, 1.0)),
-    3: ((-0.25, 0.55), (-0.3, 0.3), (-0.3, 0.3)),
-    4: ((-0.03, 2.5), (-0.12, 0.12), (-0.1, 0.1)),
-    6: ((-0.2, 0.45), (-0.3, 0.3), (-0.25, 0.25)),
-    7: ((-0.45, 0.85), (-0.45, 0.45), (-0.35, 0.35)),
-    9: ((-0.2, 0.35), (-0.3, 0.3), (-0.2, 0.2)),
-    10: ((-0.5, 0.3), (-0.1, 0.1), (-0.1, 0.1)),
-    12: ((-0.5, 0.55), (-0.7, 0.7), (-0.4, 0.4)),
-    13: ((-0.15, 0.15), (-0.35, 0.25), (-0.15, 0.45)),
-    15: ((-0.45, 0.45), (-0.7, 0.7), (-0.4, 0.4)),
-    16: ((-1.5, 1.5), (-2.0, 0.9), (-1.55, 1.4)),
-    18: ((-1.3, 1.3), (-2.5, 0.05), (-0.3, 0.3)),
-    20: ((-0.8, 0.8), (-0.45, 0.45), (-1.0, 1.0)),
-    22: ((-0.1, 0.1), (-0.1, 0.1), (-0.3, 0.3)),
-}
-_MIDDLE = (3, 6, 9, 12, 15)
+from ..joint_limits import JOINT_HIGH, JOINT_LOW, MIDDLE_JOINTS
 
 # Inverse variance of each component about rest, 1 / rad^2: how much evidence it takes to bend a joint.
 _STIFFNESS: dict[int, tuple[float, float, float]] = {
@@ -40,20 +21,17 @@ _STIFFNESS: dict[int, tuple[float, float, float]] = {
 }  # fmt: skip
 
 
-def _tables() -> tuple[Tensor, Tensor, Tensor]:
-    low, high, stiffness = torch.zeros(24, 3), torch.zeros(24, 3), torch.zeros(24, 3)
-    for joint, axes in _LIMITS.items():
-        low[joint], high[joint] = torch.tensor(axes).T
-        stiffness[joint] = torch.tensor(_STIFFNESS[joint])
-        if joint not in _MIDDLE:
-            right = joint + 1  # mirrored: x keeps its sign, y and z change theirs
-            low[right] = torch.stack([low[joint, 0], -high[joint, 1], -high[joint, 2]])
-            high[right] = torch.stack([high[joint, 0], -low[joint, 1], -low[joint, 2]])
-            stiffness[right] = stiffness[joint]
-    return low, high, stiffness
+def _stiffness() -> Tensor:
+    stiffness = torch.zeros(24, 3)
+    for joint, axes in _STIFFNESS.items():
+        stiffness[joint] = torch.tensor(axes)
+        if joint not in MIDDLE_JOINTS:
+            stiffness[joint + 1] = stiffness[joint]
+    return stiffness
 
 
-POSE_LOW, POSE_HIGH, POSE_STIFFNESS = _tables()
+POSE_LOW, POSE_HIGH = torch.from_numpy(JOINT_LOW).float(), torch.from_numpy(JOINT_HIGH).float()
+POSE_STIFFNESS = _stiffness()
 """(24, 3) radians, radians and 1/rad^2; row 0, the root, is free."""
 
 

@@ -96,7 +96,7 @@ class WorkerClient:
         self._process, self._silence = process, 0.0
         process.send(protocol.Hello("pamir_blender"))
 
-    def submit(self, request: protocol.Reconstruct | protocol.CheckBackend) -> str:
+    def submit(self, request: protocol.Job) -> str:
         """Hand a job to the worker, starting it if need be; returns the job's id.
 
         Raises :class:`errors.BackendError` when there is no worker to be had.
@@ -136,7 +136,7 @@ class WorkerClient:
 
     def run(
         self,
-        request: protocol.Reconstruct | protocol.CheckBackend,
+        request: protocol.Job,
         on_event: Callable[[protocol.Event], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> protocol.Done | protocol.Checked:

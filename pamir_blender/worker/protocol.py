@@ -3,21 +3,48 @@
 Every line carries ``"protocol"`` (the version), ``"type"`` and the fields of one of the dataclasses below.
 Requests go to the worker's standard input, events come from its standard output. Arrays never travel
 here: they lie as files in the job's folder. Standard library only, so that both sides can import it.
+The requests themselves are in :mod:`.requests`.
 """
 
 from __future__ import annotations
 
 import json
 import typing
-import uuid
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
+from ..body_state import BodyState
 from ..errors import PamirError, RequestError, error_from_kind
-from .conform import conform, require
+from .conform import build, require
+from .requests import (
+    FACES,
+    MOST_ITERATIONS,
+    MOST_SUGGESTIONS,
+    RESOLUTIONS,
+    TEXTURE_SIZES,
+    Cancel,
+    CheckBackend,
+    Device,
+    Hello,
+    PhotoJob,
+    Reconstruct,
+    Regenerate,
+    Shutdown,
+    Size,
+    Suggest,
+    new_job,
+    require_job,
+)
 
-PROTOCOL = 1
+__all__ = [
+    "FACES", "FINAL", "HEARTBEAT_SECONDS", "MAX_LINE", "MOST_ITERATIONS", "MOST_SUGGESTIONS", "PROTOCOL",
+    "RESOLUTIONS", "TEXTURE_SIZES", "BodyReady", "BodyState", "Cancel", "Cancelled", "CheckBackend",
+    "Checked", "Device", "Done", "Event", "Failed", "Heartbeat", "Hello", "Job", "PhotoJob", "Progress",
+    "Ready", "Reconstruct", "Regenerate", "Rejected", "Request", "Shutdown", "Size", "Suggest",
+    "decode_event", "decode_request", "encode", "job_of", "new_job",
+]  # fmt: skip
+
+PROTOCOL = 2
 """Version of this protocol; lines of any other version are refused."""
 
 MAX_LINE = 1 << 20
@@ -25,105 +52,6 @@ MAX_LINE = 1 << 20
 
 HEARTBEAT_SECONDS = 2.0
 """The worker says that it is alive this often, whatever it is computing."""
-
-RESOLUTIONS = (64, 96, 128, 192, 256, 384, 512)
-TEXTURE_SIZES = (256, 512, 1024, 2048, 4096)
-FACES = (2_000, 2_000_000)
-
-Device = Literal["auto", "cpu", "cuda"]
-Size = Literal["lite", "paper"]
-
-
-def new_job() -> str:
-    """A fresh job id."""
-    return uuid.uuid4().hex
-
-
-def _require_one_of(what: str, value: int, allowed: tuple[int, ...]) -> None:
-    require(value in allowed, f"The {what} must be one of {', '.join(map(str, allowed))}, not {value}.")
-
-
-@dataclass(frozen=True)
-class Hello:
-    """First request of every connection; answered by :class:`Ready`."""
-
-    client: str = ""
-
-
-@dataclass(frozen=True)
-class CheckBackend:
-    """Ask what the backend can do on ``device``; answered by :class:`Checked` or :class:`Failed`."""
-
-    device: Device = "auto"
-    job: str = field(default_factory=new_job)
-
-    def __post_init__(self) -> None:
-        _require_job(self.job)
-
-
-@dataclass(frozen=True)
-class Reconstruct:
-    """Turn one photo into a rigged person; the result appears as the folder ``out``, whole or not at all.
-
-    Every path is absolute. ``box`` (x0, y0, x1, y1) in photo pixels or ``person`` (1 = most prominent)
-    says which person is meant; ``mask`` is the artist's own mask image; ``body_model`` and ``weights``
-    None mean the shipped ones. ``resolution`` is cells per side of the unit box, ``texture_size`` pixels
-    per side, ``faces`` the most triangles of the clothed mesh.
-    """
-
-    photo: str
-    out: str
-    mask: str | None = None
-    person: int | None = None
-    box: tuple[float, float, float, float] | None = None
-    resolution: int = 256
-    device: Device = "auto"
-    size: Size = "lite"
-    body_model: str | None = None
-    weights: str | None = None
-    seed: int = 0
-    texture: bool = True
-    texture_size: int = 2048
-    faces: int = 60_000
-    job: str = field(default_factory=new_job)
-
-    def __post_init__(self) -> None:
-        _require_job(self.job)
-        for name in ("photo", "out", "mask", "body_model", "weights"):
-            path = getattr(self, name)
-            if path is not None:
-                require("\0" not in path, f"The path given as {name} holds a zero byte.")
-                require(Path(path).is_absolute(), f"The {name} path must be absolute, not {path!r}.")
-        require(self.person is None or self.person >= 1, "Persons are counted from 1.")
-        if self.box is not None:
-            x0, y0, x1, y1 = self.box
-            ordered = -1e9 < x0 < x1 < 1e9 and -1e9 < y0 < y1 < 1e9  # false for NaN as well
-            require(ordered, "The person box must be x0 y0 x1 y1 in pixels, with x1 > x0 and y1 > y0.")
-        _require_one_of("resolution", self.resolution, RESOLUTIONS)
-        _require_one_of("texture size", self.texture_size, TEXTURE_SIZES)
-        low, high = FACES
-        require(low <= self.faces <= high, f"The number of faces must be between {low} and {high}.")
-        require(0 <= self.seed < 2**32, "The seed must be between 0 and 4294967295.")
-
-    def options(self) -> dict[str, Any]:
-        """The fields of ``pipeline.ReconstructOptions``: all but the job, its folder and the device."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: value for name, value in values.items() if name not in ("job", "out", "device")}
-
-
-@dataclass(frozen=True)
-class Cancel:
-    """Stop a running or waiting job; answered by :class:`Cancelled`."""
-
-    job: str
-
-    def __post_init__(self) -> None:
-        _require_job(self.job)
-
-
-@dataclass(frozen=True)
-class Shutdown:
-    """End the worker, whatever it is doing."""
 
 
 @dataclass(frozen=True)
@@ -210,18 +138,16 @@ class Rejected:
     reason: str
 
 
-Request = Hello | CheckBackend | Reconstruct | Cancel | Shutdown
+Job = CheckBackend | Reconstruct | Regenerate | Suggest
+"""Requests that end with exactly one of :data:`FINAL`."""
+
+Request = Hello | Job | Cancel | Shutdown
 Event = Ready | Heartbeat | Checked | Progress | BodyReady | Done | Failed | Cancelled | Rejected
 FINAL = (Checked, Done, Failed, Cancelled)
 """A job ends with exactly one of these."""
 
 _REQUESTS: dict[str, type] = {cls.__name__: cls for cls in typing.get_args(Request)}
 _EVENTS: dict[str, type] = {cls.__name__: cls for cls in typing.get_args(Event)}
-_HINTS = {cls: typing.get_type_hints(cls) for cls in (*_REQUESTS.values(), *_EVENTS.values())}
-
-
-def _require_job(job: str) -> None:
-    require(0 < len(job) <= 64 and job.isascii() and job.isalnum(), "A job id is 1 to 64 letters and digits.")
 
 
 def encode(message: Request | Event) -> bytes:
@@ -246,7 +172,7 @@ def job_of(line: bytes) -> str:
     """The job that a refused request meant, or "" when it named none."""
     try:
         job = json.loads(line).get("job", "")
-        _require_job(job)
+        require_job(job)
     except (ValueError, AttributeError, TypeError, RecursionError, RequestError):
         return ""
     return job
@@ -268,11 +194,4 @@ def _decode(line: bytes, known: dict[str, type]) -> Any:
     cls = known.get(name) if isinstance(name, str) else None
     if cls is None:
         raise RequestError(f"Unknown message type {name!r:.40}.")
-    hints = _HINTS[cls]
-    unknown = sorted(set(record) - set(hints))
-    require(not unknown, f"{name} has no field {', '.join(unknown)[:80]}.")
-    values = {key: conform(value, hints[key], f"{name}.{key}") for key, value in record.items()}
-    try:
-        return cls(**values)
-    except TypeError as error:  # a field without default is missing
-        raise RequestError(f"{name} is incomplete: {error}") from None
+    return build(cls, record, name)

@@ -42,6 +42,12 @@ _MEMORY_PHRASES = (
     "alloc_failed",
     "bad_alloc",
 )
+# Request -> the backend's method, and the options it takes.
+_TASKS = {
+    protocol.Reconstruct: ("reconstruct", "ReconstructOptions"),
+    protocol.Regenerate: ("regenerate", "RegenerateOptions"),
+    protocol.Suggest: ("suggest", "SuggestOptions"),
+}
 _DISK_ERRORS = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EDQUOT)
 
 
@@ -50,6 +56,8 @@ class Pipeline(Protocol):
 
     Backend: Callable[..., Any]
     ReconstructOptions: Callable[..., Any]
+    RegenerateOptions: Callable[..., Any]
+    SuggestOptions: Callable[..., Any]
     check_backend: Callable[[str], dict[str, Any]]
 
 
@@ -83,7 +91,7 @@ class Server:
         self._reader = streams.LineReader(requests, protocol.MAX_LINE)
         self._events = events
         self._write_lock = threading.Lock()
-        self._waiting: queue.Queue[protocol.CheckBackend | protocol.Reconstruct] = queue.Queue()
+        self._waiting: queue.Queue[protocol.Job] = queue.Queue()
         # Cancel flags of every job that waits or runs; guarded by _jobs_lock.
         self._jobs: dict[str, threading.Event] = {}
         self._jobs_lock = threading.Lock()
@@ -156,7 +164,7 @@ class Server:
                     self.send(protocol.Cancelled(job))
                 else:
                     flag.set()
-            case protocol.CheckBackend() | protocol.Reconstruct():
+            case protocol.CheckBackend() | protocol.PhotoJob():
                 with self._jobs_lock:
                     if request.job in self._jobs:
                         raise RequestError(f"Job {request.job} is under way already.")
@@ -165,7 +173,7 @@ class Server:
                     self._jobs[request.job] = threading.Event()
                 self._waiting.put(request)
 
-    def _run_job(self, request: protocol.CheckBackend | protocol.Reconstruct) -> None:
+    def _run_job(self, request: protocol.Job) -> None:
         self._current = request.job
         flag = self._jobs[request.job]
         try:
@@ -175,7 +183,7 @@ class Server:
                 report = self._load_pipeline().check_backend(request.device)
                 ending: protocol.Event = protocol.Checked(request.job, report)
             else:
-                ending = protocol.Done(request.job, str(self._reconstruct(request, flag)))
+                ending = protocol.Done(request.job, str(self._photo_job(request, flag)))
             protocol.encode(ending)  # a report that JSON cannot hold fails here, as this job's failure
         except (Exception, SystemExit) as error:
             ending = self._ending(request.job, error, flag)
@@ -197,15 +205,16 @@ class Server:
             sys.stderr.flush()
         return protocol.Failed(job, mapped.kind, str(mapped)[:4000])
 
-    def _reconstruct(self, request: protocol.Reconstruct, flag: threading.Event) -> Path:
+    def _photo_job(self, request: protocol.PhotoJob, flag: threading.Event) -> Path:
         self.send(protocol.Progress(request.job, "start", 0.0, 0.0, "Loading the backend"))
         pipeline = self._load_pipeline()
         if self._backend is None or self._backend_device != request.device:
             self._drop_backend()
             self._backend = pipeline.Backend(device=request.device)
             self._backend_device = request.device
-        return self._backend.reconstruct(
-            pipeline.ReconstructOptions(**request.options()),
+        task, options = _TASKS[type(request)]
+        return getattr(self._backend, task)(
+            getattr(pipeline, options)(**request.options()),
             Path(request.out),
             on_progress=_ProgressSender(self, request.job),
             on_body=lambda folder: self.send(protocol.BodyReady(request.job, str(folder))),

@@ -10,11 +10,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pamir_blender import errors
+from pamir_blender.body_state import BodyState
 from pamir_blender.worker import server
 
 
 @dataclass(frozen=True)
-class ReconstructOptions:
+class PhotoOptions:
     """The real one's fields."""
 
     photo: str
@@ -31,13 +32,48 @@ class ReconstructOptions:
     faces: int = 60000
 
 
+@dataclass(frozen=True)
+class ReconstructOptions(PhotoOptions):
+    """The real one's fields."""
+
+    optimise: int = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegenerateOptions(PhotoOptions):
+    """The real one's fields."""
+
+    body: BodyState
+    edited: tuple[str, ...] = ()
+    optimise: int = 0
+    preview: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuggestOptions(PhotoOptions):
+    """The real one's fields."""
+
+    body: BodyState
+    edited: tuple[str, ...] = ()
+    count: int = 3
+
+
 class Backend:
     """Counts its jobs, so that a test can see that it stayed warm."""
 
     def __init__(self, device="auto"):
         self.device, self.jobs = device, 0
 
-    def reconstruct(self, options, out, *, on_progress, on_body, cancelled):
+    def reconstruct(self, options, out, **callbacks):
+        return self._answer("reconstruct", options, out, **callbacks)
+
+    def regenerate(self, options, out, **callbacks):
+        return self._answer("regenerate", options, out, **callbacks)
+
+    def suggest(self, options, out, **callbacks):
+        return self._answer("suggest", options, out, **callbacks)
+
+    def _answer(self, task, options, out, *, on_progress, on_body, cancelled):
         self.jobs += 1
         getattr(self, "do_" + Path(options.photo).stem.split()[0])(on_progress, cancelled)
         on_progress("photo", 0.1, "Finding the person")
@@ -45,7 +81,8 @@ class Backend:
         on_progress("field", 0.5, "Asking the field", 0.25)
         on_progress("surface", 0.9, "Extracting")
         out.mkdir(parents=True)
-        (out / "answer.txt").write_text(repr((os.getpid(), self.jobs, self.device, asdict(options))), "utf-8")
+        answer = (os.getpid(), self.jobs, self.device, asdict(options), task)
+        (out / "answer.txt").write_text(repr(answer), "utf-8")
         return out
 
     def do_fine(self, on_progress, cancelled):
@@ -57,7 +94,7 @@ class Backend:
             time.sleep(0.06)
 
     def do_prints(self, on_progress, cancelled):
-        print("a stray print", '{"protocol": 1, "type": "Done"}', flush=True)
+        print("a stray print", '{"protocol": 2, "type": "Done"}', flush=True)
         os.write(1, b"a stray write\n")
         libc = ctypes.CDLL("msvcrt" if os.name == "nt" else None)
         libc.puts(b"a stray puts")

@@ -116,7 +116,7 @@ def test_the_backend_stays_warm_and_follows_the_device(client, tmp_path):
         return answer(outcome(client, client.submit(request(tmp_path, "fine", device=device))))
 
     answers = [ask(device) for device in ("cpu", "cpu", "auto")]
-    pids, counts, devices, _ = zip(*answers, strict=True)
+    pids, counts, devices, *_ = zip(*answers, strict=True)
     assert len(set(pids)) == 1 and pids[0] == client.pid
     assert counts == (1, 2, 1) and devices == ("cpu", "cpu", "auto")
 

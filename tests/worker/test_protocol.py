@@ -6,19 +6,36 @@ import typing
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pamir_blender import options
 from pamir_blender.errors import NoPersonError, RequestError
 from pamir_blender.worker import protocol
 
 ROOT = Path(os.sep).resolve()
 PHOTO, OUT = str(ROOT / "fotos" / "grün 人.png"), str(ROOT / "out")
 
+BODY = protocol.BodyState.from_arrays(
+    np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32),
+    np.linspace(-1, 1, 10, dtype=np.float32),
+    scale=0.4321,
+    translation=(0.1, -0.2, 1 / 3),
+    frame_scale=0.4,
+    frame_origin=(0.0, -0.45, 0.01),
+)
+STATE = asdict(BODY)
+
 REQUESTS = [
     protocol.Hello("me"),
     protocol.CheckBackend("cpu"),
     protocol.Reconstruct(PHOTO, OUT),
     protocol.Reconstruct(PHOTO, OUT, mask=PHOTO, person=2, box=(1.0, 2, 3.5, 4), size="paper", texture=False),
+    protocol.Reconstruct(PHOTO, OUT, optimise=0),
+    protocol.Regenerate(PHOTO, OUT, body=BODY),
+    protocol.Regenerate(PHOTO, OUT, body=BODY, edited=("left_elbow", "neck"), optimise=20, resolution=96),
+    protocol.Regenerate(PHOTO, OUT, body=BODY, preview=True),
+    protocol.Suggest(PHOTO, OUT, body=BODY, edited=("left_elbow",), count=6),
     protocol.Cancel("abc"),
     protocol.Shutdown(),
 ]
@@ -38,6 +55,10 @@ EVENTS = [
 
 def line(**record):
     return json.dumps({"protocol": protocol.PROTOCOL, **record}).encode()
+
+
+def regenerate(**record):
+    return line(**{"type": "Regenerate", "photo": PHOTO, "out": OUT, "body": STATE, **record})
 
 
 @pytest.mark.parametrize("message", REQUESTS, ids=lambda m: type(m).__name__)
@@ -67,10 +88,10 @@ def test_a_file_name_that_is_no_unicode_survives():
         (b"\xff\xfe\x00", "JSON"),
         (b"[1, 2]", "object"),
         (b"[" * 100_000, "JSON"),
-        (b'{"protocol": 1, "type": "Cancel", "job": NaN}', "JSON"),
+        (b'{"protocol": 2, "type": "Cancel", "job": NaN}', "JSON"),
         (b'{"protocol": 99, "type": "Shutdown"}', "99"),
         (b'{"type": "Shutdown"}', "None"),
-        (line(type="Regenerate"), "Regenerate"),
+        (line(type="Regret"), "Regret"),
         (line(type=["Shutdown"]), "Unknown"),
         (line(type="Done", job="a", folder="/"), "Unknown"),
         (line(type="Cancel"), "incomplete"),
@@ -94,11 +115,40 @@ def test_a_file_name_that_is_no_unicode_survives():
         (line(type="Reconstruct", photo=PHOTO, out=OUT, person=0), "from 1"),
         (line(type="Reconstruct", photo=PHOTO, out=OUT, seed=-1), "seed"),
         (line(type="Cancel", job="a" * protocol.MAX_LINE), "bytes"),
+        (line(type="Reconstruct", photo=PHOTO, out=OUT, optimise=501), "0 to 500"),
+        (line(type="Regenerate", photo=PHOTO, out=OUT), "incomplete"),
+        (line(type="Regenerate", photo=PHOTO, out=OUT, body=[]), "body must be an object"),
+        (regenerate(body={**STATE, "hat": 1}), "no field hat"),
+        (regenerate(body={**STATE, "pose": [[0, 0, 0]] * 23}), "24 x 3"),
+        (regenerate(body={**STATE, "pose": [[0, 0]] * 24}), "list of 3"),
+        (regenerate(body={**STATE, "pose": [[0, 99, 0]] * 24}), "radians"),
+        (regenerate(body={**STATE, "betas": [0] * 11}), "10 numbers"),
+        (regenerate(body={**STATE, "betas": [1e3] * 10}), "betas"),
+        (regenerate(body={**STATE, "scale": 0}), "scale"),
+        (regenerate(body={**STATE, "frame_scale": -1}), "frame_scale"),
+        (
+            line(type="Regenerate", photo=PHOTO, out=OUT, body={**STATE, "translation": [0, 0, 1e9]}),
+            "translation",
+        ),
+        (regenerate(edited=["neck"] * 2), "twice"),
+        (
+            regenerate(edited=[*"abcdefghijklmnopqrstuvwxyz"]),
+            "24",
+        ),
+        (regenerate(preview=1), "preview"),
+        (line(type="Suggest", photo=PHOTO, out=OUT, body=STATE, count=7), "1 and 6"),
     ],
 )
 def test_other_lines_are_refused_with_the_reason(bad, says):
     with pytest.raises(RequestError, match=says):
         protocol.decode_request(bad)
+
+
+def test_a_body_survives_to_the_last_bit():
+    decoded = protocol.decode_request(protocol.encode(protocol.Regenerate(PHOTO, OUT, body=BODY)))
+    pose = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)
+    assert np.array_equal(np.array(decoded.body.pose, np.float32), pose)
+    assert decoded.body.translation[2] == 1 / 3
 
 
 def test_a_refused_line_still_names_its_job():
@@ -125,13 +175,20 @@ def test_job_ids_are_valid_and_differ():
 
 def test_the_pipeline_takes_exactly_what_the_protocol_carries():
     """Both sides hold the limits, so that Blender can refuse at once what the pipeline would refuse later."""
-    pytest.importorskip("torch", reason="the pipeline runs in the backend's Python")
-    from pamir_blender import pipeline
-
     request = protocol.Reconstruct(PHOTO, OUT)
-    assert asdict(pipeline.ReconstructOptions(**request.options())) == request.options()
-    assert protocol.RESOLUTIONS == pipeline.RESOLUTIONS
-    assert protocol.TEXTURE_SIZES == pipeline.TEXTURE_SIZES
-    assert typing.get_args(protocol.Size) == pipeline.SIZES
+    assert asdict(options.ReconstructOptions(**request.options())) == request.options()
+    assert protocol.RESOLUTIONS == options.RESOLUTIONS
+    assert protocol.TEXTURE_SIZES == options.TEXTURE_SIZES
+    assert protocol.MOST_ITERATIONS == options.MOST_ITERATIONS
+    assert protocol.MOST_SUGGESTIONS == options.MOST_SUGGESTIONS
+    assert typing.get_args(protocol.Size) == options.SIZES
+    for request, kind in (
+        (
+            protocol.Regenerate(PHOTO, OUT, body=BODY, edited=("neck",), preview=True),
+            options.RegenerateOptions,
+        ),
+        (protocol.Suggest(PHOTO, OUT, body=BODY, count=2), options.SuggestOptions),
+    ):
+        assert asdict(kind(**request.options())) == {**request.options(), "body": STATE}
     for faces in protocol.FACES:
-        pipeline.ReconstructOptions(PHOTO, faces=faces)
+        options.ReconstructOptions(PHOTO, faces=faces)

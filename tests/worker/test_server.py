@@ -1,10 +1,12 @@
 """The server by hand: raw lines in, raw lines out."""
 
+import ast
 import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -44,9 +46,9 @@ def hear(worker):
 
 def test_garbage_is_rejected_and_the_worker_goes_on(worker):
     tell(worker, b"garbage\n\n\xff\xfe\n[]\n")
-    tell(worker, b'{"protocol": 1, "type": "Regenerate"}\n')
+    tell(worker, b'{"protocol": 2, "type": "Regret"}\n')
     tell(worker, b"x" * (3 * protocol.MAX_LINE) + b"\n")
-    for says in ("JSON", "JSON", "object", "Regenerate", "bytes"):
+    for says in ("JSON", "JSON", "object", "Regret", "bytes"):
         event = hear(worker)
         assert isinstance(event, protocol.Rejected) and says in event.reason
     tell(worker, protocol.encode(protocol.Hello()))
@@ -54,7 +56,7 @@ def test_garbage_is_rejected_and_the_worker_goes_on(worker):
 
 
 def test_a_bad_request_that_names_its_job_fails_that_job(worker):
-    tell(worker, b'{"protocol": 1, "type": "Reconstruct", "job": "abc", "photo": "relative", "out": "/o"}\n')
+    tell(worker, b'{"protocol": 2, "type": "Reconstruct", "job": "abc", "photo": "relative", "out": "/o"}\n')
     event = hear(worker)
     assert (type(event), event.job, event.kind) == (protocol.Failed, "abc", "request")
 
@@ -77,6 +79,55 @@ def test_too_many_waiting_jobs_are_refused(worker, tmp_path):
     while isinstance(event, protocol.Progress):
         event = hear(worker)
     assert event.kind == "request" and event.job == f"job{server.MAX_WAITING + 1}"
+
+
+BODY = protocol.BodyState.from_arrays(
+    [[0.0] * 3] * 24,
+    [0.0] * 10,
+    scale=0.4,
+    translation=(0.0, 0.1, 0.0),
+    frame_scale=0.4,
+    frame_origin=(0.0, -0.4, 0.0),
+)
+
+
+def final(worker, job):
+    while True:
+        event = hear(worker)
+        if isinstance(event, protocol.FINAL) and event.job == job:
+            return event
+
+
+@pytest.mark.parametrize(
+    ("kind", "extra"),
+    [
+        (protocol.Reconstruct, {"optimise": 7}),
+        (protocol.Regenerate, {"body": BODY, "edited": ("neck",), "optimise": 3, "preview": True}),
+        (protocol.Suggest, {"body": BODY, "edited": ("neck",), "count": 2}),
+    ],
+)
+def test_each_kind_of_job_reaches_its_own_task(worker, tmp_path, kind, extra):
+    request = kind(str(tmp_path / "fine.png"), str(tmp_path / "out"), resolution=96, **extra)
+    tell(worker, protocol.encode(request))
+    done = final(worker, request.job)
+    *_, options, task = ast.literal_eval((Path(done.folder) / "answer.txt").read_text("utf-8"))
+    assert task == kind.__name__.lower()
+    assert options == {name: value for name, value in asdict(request).items() if name in options}
+    assert set(extra) <= set(options)
+
+
+def test_a_new_job_supersedes_the_one_that_is_cancelled(worker, tmp_path):
+    """What live preview does at each change: cancel and ask anew in one breath, on one warm backend."""
+    old = protocol.Regenerate(str(tmp_path / "slow.png"), str(tmp_path / "old"), body=BODY, preview=True)
+    tell(worker, protocol.encode(old))
+    assert isinstance(hear(worker), protocol.Progress)
+    new = protocol.Regenerate(str(tmp_path / "fine.png"), str(tmp_path / "new"), body=BODY, preview=True)
+    tell(worker, protocol.encode(protocol.Cancel(old.job)) + protocol.encode(new))
+    assert isinstance(final(worker, old.job), protocol.Cancelled)
+    done = final(worker, new.job)
+    pid, jobs, *_ = ast.literal_eval((Path(done.folder) / "answer.txt").read_text("utf-8"))
+    assert (pid, jobs) == (worker.pid, 2)
+    assert not (tmp_path / "old").exists()
 
 
 @pytest.mark.parametrize("ending", ["end of file", "shutdown"])
@@ -141,7 +192,7 @@ def test_every_way_in_leads_to_this_package(tmp_path, how):
     if how == "extension":  # under another name, among other people's add-ons
         package = tmp_path / "pamir (älter)"
         shutil.copytree(ROOT / "pamir_blender" / "worker", package / "worker")
-        for name in ("__init__.py", "errors.py"):
+        for name in ("__init__.py", "errors.py", "body_state.py"):
             shutil.copy(ROOT / "pamir_blender" / name, package / name)
     launcher = package / "worker" / "launch.py"
     command = ["-m", "pamir_blender.worker"] if how == "module" else [str(launcher)]
