@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -26,12 +26,11 @@ for _index, _joints in enumerate(LIMBS.values()):
 
 
 @dataclass(frozen=True)
-class Character:
-    """The clothed mesh, ready for Blender and for game engines.
+class Rigged:
+    """The clothed mesh on the body's skeleton.
 
     ``posed`` the body; ``vertices`` (W, 3) posed, box frame; ``rest`` (W, 3) metres, SMPL's T-pose;
-    ``faces`` (G, 3); ``joints`` (W, 4) uint8 and ``weights`` (W, 4) float32; ``corner_uv`` (G, 3, 2) v up;
-    ``texture`` (S, S, 3) uint8 or None.
+    ``faces`` (G, 3); ``joints`` (W, 4) uint8 and ``weights`` (W, 4) float32.
     """
 
     posed: PosedBody
@@ -40,16 +39,21 @@ class Character:
     faces: np.ndarray
     joints: np.ndarray
     weights: np.ndarray
+
+
+@dataclass(frozen=True)
+class Character(Rigged):
+    """The rigged mesh ready for Blender and for game engines: ``corner_uv`` (G, 3, 2) v up, ``texture``
+    (S, S, 3) uint8 or None."""
+
     corner_uv: np.ndarray
     texture: np.ndarray | None = None
 
 
-def build_character(
-    surface: Surface, posed: PosedBody, *, faces: int, texture_size: int, progress: Progress
-) -> Character:
-    """Decimate the surface to at most ``faces`` triangles, skin it to the body's joints and unwrap it."""
+def rig(surface: Surface, posed: PosedBody, *, faces: int, progress: Progress) -> Rigged:
+    """Decimate the surface to at most ``faces`` triangles and skin it to the body's joints."""
     vertices, triangles = decimate(surface.vertices, surface.faces, faces)
-    progress(0.2)
+    progress(0.25)
     metres = posed.frame.box_to_character(vertices).astype(np.float32)
     kept, triangles, _ = separate_arms(
         metres,
@@ -60,17 +64,42 @@ def build_character(
         posed.template,
     )
     vertices, metres = vertices[kept], metres[kept]
-    progress(0.4)
+    progress(0.5)
     joints, weights = transfer_skin_weights(
         posed.in_character(), posed.faces, posed.skinning_weights, metres, triangles
     )
-    progress(0.6)
+    progress(0.75)
     rest = unpose(metres, joints, weights, posed.character_transforms())
-    strongest = rest.joints[triangles, 0]
-    parts = _LIMB_OF_JOINT[np.median(strongest, axis=1).astype(int)]
-    atlas = build_atlas(vertices, triangles, parts=parts, size=texture_size)
     progress(1.0)
-    return Character(posed, vertices, rest.vertices, triangles, rest.joints, rest.weights, atlas.corner_uv)
+    return Rigged(posed, vertices, rest.vertices, triangles, rest.joints, rest.weights)
+
+
+def build_character(
+    surface: Surface, posed: PosedBody, *, faces: int, texture_size: int, progress: Progress
+) -> Character:
+    """:func:`rig`, and the unwrapped atlas."""
+    rigged = rig(surface, posed, faces=faces, progress=lambda fraction: progress(0.7 * fraction))
+    strongest = rigged.joints[rigged.faces, 0]
+    parts = _LIMB_OF_JOINT[np.median(strongest, axis=1).astype(int)]
+    atlas = build_atlas(rigged.vertices, rigged.faces, parts=parts, size=texture_size)
+    progress(1.0)
+    return Character(**{f.name: getattr(rigged, f.name) for f in fields(Rigged)}, corner_uv=atlas.corner_uv)
+
+
+def color_vertices(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    photo: Photo,
+    query: ColourQuery,
+    *,
+    device: torch.device,
+    cancelled: Callable[[], bool],
+) -> np.ndarray:
+    """Colours (W, 3) uint8 of a mesh's vertices (W, 3), box frame, by eq. 13."""
+    predicted = query_colours(vertices, query, device=device, cancelled=cancelled)
+    seen = PhotoVisibility(vertices, faces)(vertices, vertex_normals(vertices, faces))
+    colours = PhotoColours(photo.image, photo.mask, photo.window)
+    return np.round(blend(vertices, predicted, colours, seen) * 255).astype(np.uint8)
 
 
 def paint(

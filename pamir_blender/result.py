@@ -8,6 +8,7 @@ clothed.glb     rigged and textured, for other programs
 clothed.ply     the full-resolution surface with vertex colours
 body.obj        the posed body
 preview.png     the photo's crop beside the mesh from front, side and back
+thumbnail.png   the character alone from the front, on a transparent ground
 =============== =================================================================================
 """
 
@@ -29,6 +30,9 @@ from .errors import ResultError
 FORMAT = 1
 """Version of the folder's layout."""
 
+EXACT = ("body_placement",)
+"""Scene arrays stored in double precision, because a body made of them must be the same to the last bit."""
+
 JSON_NAME = "result.json"
 SCENE_NAME = "scene.npz"
 
@@ -40,14 +44,17 @@ def write_json(folder: Path, content: dict[str, Any]) -> None:
 
 
 def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write ``scene.npz``; floats as float32, refusing anything that is not finite."""
+    """Write ``scene.npz``; floats as float32, refusing anything that is not finite.
+
+    Arrays named in :data:`EXACT` keep their float64.
+    """
     stored = {}
     for name, array in arrays.items():
         value = np.asarray(array)
         if value.dtype == object:
             raise ResultError(f"scene array {name!r} is not numeric")
         if np.issubdtype(value.dtype, np.floating):
-            value = value.astype(np.float32)
+            value = value.astype(np.float64 if name in EXACT else np.float32)
             if not np.isfinite(value).all():
                 raise ResultError(f"scene array {name!r} holds numbers that are not finite")
         stored[name] = value

@@ -10,12 +10,12 @@ import numpy as np
 from PIL import Image
 
 from .camera import BlenderCamera, blender_camera
-from .character import Character
+from .character import Character, Rigged
 from .contracts import Photo, PosedBody, Surface
 from .result import write_json, write_scene
 from .rigging.gltf import write_glb
 from .rigging.mesh_files import write_obj, write_ply
-from .rigging.preview import preview, silhouette, silhouette_iou
+from .rigging.preview import preview, silhouette, silhouette_iou, thumbnail
 from .rigging.skin_weights import limit_influences
 
 _PLAIN = np.full((8, 8, 3), 186, np.uint8)
@@ -65,12 +65,27 @@ def save_character(
         photo.crop, character.vertices, character.faces, corner_uv=character.corner_uv, texture=texture
     )
     Image.fromarray(picture).save(folder / "preview.png", compress_level=1)
+    small = thumbnail(character.vertices, character.faces, corner_uv=character.corner_uv, texture=texture)
+    Image.fromarray(small).save(folder / "thumbnail.png")
     height, width = photo.mask.shape
     covered = silhouette(character.vertices, character.faces, photo.window, (width, height))
     return {
         **_describe(photo, posed),
         "silhouette_iou": round(float(silhouette_iou(covered, photo.mask)), 4),
         "mesh": {"vertices": len(character.vertices), "faces": len(character.faces)},
+    }
+
+
+def save_preview(folder: Path, photo: Photo, rigged: Rigged, colors: np.ndarray) -> dict[str, Any]:
+    """``scene.npz`` alone, with vertex colours (W, 3) uint8 in place of UV and texture.
+
+    Returns the content of ``result.json``.
+    """
+    clothed = {**_rigged_arrays(rigged), "clothed_colors": colors}
+    write_scene(folder, {**_body_arrays(photo, rigged.posed), **clothed})
+    return {
+        **_describe(photo, rigged.posed),
+        "mesh": {"vertices": len(rigged.vertices), "faces": len(rigged.faces)},
     }
 
 
@@ -110,7 +125,7 @@ def _describe(photo: Photo, posed: PosedBody) -> dict[str, Any]:
 
 
 def _body_arrays(photo: Photo, posed: PosedBody) -> dict[str, np.ndarray]:
-    camera = _camera(photo, posed)
+    camera, placement = _camera(photo, posed), posed.body.placement
     joints, weights = limit_influences(posed.skinning_weights)
     return {
         "joints_rest": posed.joints_rest,
@@ -118,6 +133,7 @@ def _body_arrays(photo: Photo, posed: PosedBody) -> dict[str, np.ndarray]:
         "joints_shapedirs": posed.joints_shapedirs,
         "pose": posed.body.pose,
         "betas": posed.body.betas,
+        "body_placement": np.array([placement.scale, *placement.translation]),
         "body_offset": posed.offset,
         "body_template": posed.template,
         "body_shapedirs": posed.shapedirs,
@@ -132,10 +148,13 @@ def _body_arrays(photo: Photo, posed: PosedBody) -> dict[str, np.ndarray]:
 
 
 def _clothed_arrays(character: Character) -> dict[str, np.ndarray]:
+    return {**_rigged_arrays(character), "clothed_corner_uv": character.corner_uv}
+
+
+def _rigged_arrays(rigged: Rigged) -> dict[str, np.ndarray]:
     return {
-        "clothed_vertices_rest": character.rest,
-        "clothed_faces": character.faces,
-        "clothed_corner_uv": character.corner_uv,
-        "clothed_weights_indices": character.joints,
-        "clothed_weights": character.weights,
+        "clothed_vertices_rest": rigged.rest,
+        "clothed_faces": rigged.faces,
+        "clothed_weights_indices": rigged.joints,
+        "clothed_weights": rigged.weights,
     }

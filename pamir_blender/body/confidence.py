@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
-from ..camera import CROP_SIZE
-from ..contracts import Landmarks
+from ..camera import CROP_SIZE, crop_to_box
+from ..contracts import Body, Landmarks
+from .landmarks import LandmarkModel
+from .model import BodyModel
 
 _LIMB_LANDMARKS: dict[str, tuple[int, ...]] = {
     "torso": (11, 12, 23, 24),
@@ -33,3 +36,24 @@ def limb_confidence(
     near = np.exp(-((residual / 0.08) ** 2)) * np.exp(-((depth_residual / 0.25) ** 2))
     score = seen * agree * near
     return {limb: float(score[list(points)].mean()) for limb, points in _LIMB_LANDMARKS.items()}
+
+
+def body_confidence(
+    landmarks: Landmarks, model: BodyModel, landmark_model: LandmarkModel, body: Body
+) -> dict[str, float]:
+    """:func:`limb_confidence` of any body beside what the detector saw."""
+    points = landmark_positions(model, landmark_model, body)
+    picture = body.placement.body_to_box(points)[:, :2]
+    residual = np.linalg.norm(picture - crop_to_box(landmarks.image), axis=1) / body.placement.scale
+    about = points - points[23:25].mean(axis=0)
+    return limb_confidence(landmarks, residual, np.abs(about[:, 2] - landmarks.world[:, 2]))
+
+
+def landmark_positions(model: BodyModel, landmark_model: LandmarkModel, body: Body) -> np.ndarray:
+    """The 33 landmarks (33, 3) float64 on a posed body, metres in the body frame."""
+    device = model.template.device
+    with torch.no_grad():
+        betas = torch.as_tensor(np.asarray(body.betas, np.float32))[None]
+        pose = torch.as_tensor(np.asarray(body.pose, np.float32))[None]
+        _, transforms = model.pose_joints(betas.to(device), pose.to(device))
+        return landmark_model.positions(betas, transforms.cpu())[0].double().numpy()

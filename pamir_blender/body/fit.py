@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ import torch
 from ..camera import Placement
 from ..contracts import Body, Photo
 from ..errors import Cancelled
-from .confidence import limb_confidence
+from .confidence import body_confidence
 from .inverse_kinematics import pose_from_world
 from .landmarks import LandmarkModel, load_landmark_model
 from .least_squares import minimise
@@ -61,7 +62,7 @@ def fit_body(
         silhouette = prepare_silhouette(photo.crop_mask)
         masked = Objective(model, landmarks, evidence, root, weights, silhouette)
         found = minimise(found, masked.evaluate, MASK_STEPS, lambda step: tick(LANDMARK_STEPS + step))
-    return _finish(photo, model, free, found)
+    return _finish(photo, model, landmarks, free, found)
 
 
 def _placed(objective: Objective, pose: np.ndarray, evidence: LandmarkEvidence) -> np.ndarray:
@@ -80,7 +81,9 @@ def _placed(objective: Objective, pose: np.ndarray, evidence: LandmarkEvidence) 
     return x
 
 
-def _finish(photo: Photo, model: BodyModel, objective: Objective, x: np.ndarray) -> Body:
+def _finish(
+    photo: Photo, model: BodyModel, landmarks: LandmarkModel, objective: Objective, x: np.ndarray
+) -> Body:
     pose = torch.tensor(x[POSE].reshape(1, 24, 3))
     rotations = rodrigues(pose)
     rotations[0, 0] = rotations[0, 0] @ torch.from_numpy(objective.root)
@@ -89,14 +92,11 @@ def _finish(photo: Photo, model: BodyModel, objective: Objective, x: np.ndarray)
     with torch.no_grad():
         device = model.template.device
         z = model(betas[None].to(device), rotations.float().to(device)).vertices[0, :, 2]
-    points = objective.points.positions(objective.posture(x), x[BETAS])
     scale = float(np.exp(x[SCALE]))
-    residual = np.linalg.norm(objective.project(x, points) - objective.evidence.image, axis=1) / scale
-    deep = np.abs((points - points[23:25].mean(axis=0) - objective.evidence.world)[:, 2])
-    return Body(
+    body = Body(
         betas=betas.numpy(),
         pose=pose[0].numpy().astype(np.float32),
         placement=Placement(scale, (float(x[83]), float(x[84]), -scale * float(z.min() + z.max()) / 2)),
         model=model.name,
-        confidence=limb_confidence(photo.landmarks, residual, deep),
     )
+    return replace(body, confidence=body_confidence(photo.landmarks, model, landmarks, body))

@@ -10,8 +10,12 @@ from ..contracts import Body, PosedBody
 from .model import BodyModel
 
 
-def pose_body(model: BodyModel, body: Body) -> PosedBody:
-    """Pose ``model`` by ``body``'s betas, pose and placement."""
+def pose_body(model: BodyModel, body: Body, frame: CharacterFrame | None = None) -> PosedBody:
+    """Pose ``model`` by ``body``'s betas, pose and placement.
+
+    ``frame``: the character frame of an earlier body of the same person, of the same scale; by default the
+    body's own, with its pelvis above the origin and its lowest vertex on the floor.
+    """
     device = model.template.device
     with torch.no_grad():
         betas = torch.as_tensor(np.asarray(body.betas, np.float32), device=device)[None]
@@ -25,7 +29,7 @@ def pose_body(model: BodyModel, body: Body) -> PosedBody:
     vertices = body.placement.body_to_box(array(posed.vertices[0])).astype(np.float32)
     pelvis = body.placement.body_to_box(array(posed.joints[0, 0]))
     origin = (float(pelvis[0]), float(vertices[:, 1].min()), float(pelvis[2]))
-    frame = CharacterFrame(body.placement.scale, origin)
+    frame = frame or CharacterFrame(body.placement.scale, origin)
     return PosedBody(
         body=body,
         frame=frame,

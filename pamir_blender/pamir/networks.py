@@ -29,6 +29,21 @@ class FieldOfPhoto:
     geometry: FieldFeatures
     texture: FieldFeatures | None
 
+    @property
+    def image_maps(self) -> ImageMaps:
+        """The photo's own part, for :meth:`FieldNetworks.encode` with another body."""
+        return ImageMaps(
+            self.geometry.image_maps[0], self.texture.image_maps[0] if self.texture is not None else None
+        )
+
+
+@dataclass(frozen=True)
+class ImageMaps:
+    """What the image encoders made of one photo, (1, C, H, W) each; it does not depend on the body."""
+
+    geometry: Tensor
+    texture: Tensor | None
+
 
 @dataclass
 class FieldNetworks:
@@ -42,20 +57,37 @@ class FieldNetworks:
     device: torch.device
     digests: dict[str, str | None] = field(default_factory=dict)
 
-    def encode(self, photo: Photo, posed: PosedBody, *, texture: bool = True) -> FieldOfPhoto:
-        """Image and volume features of a photo and a body."""
+    def encode(
+        self, photo: Photo, posed: PosedBody, *, texture: bool = True, maps: ImageMaps | None = None
+    ) -> FieldOfPhoto:
+        """Image and volume features of a photo and a body.
+
+        ``maps``: those of an earlier field of the same photo, so that only the body is encoded.
+        """
+        geometry_map, texture_map = (maps.geometry, maps.texture) if maps is not None else (None, None)
         config = self.geometry.config
         volume = body_volume(posed, config.volume, self.device)
-        image = network_image(photo, config.image.image_size, config.image.image_channels).to(self.device)
-        geometry = self.geometry.prepare(image, volume)
+        geometry = self.geometry.prepare(
+            self._image(photo, config, geometry_map), volume, image_map=geometry_map
+        )
         if not texture:
             return FieldOfPhoto(geometry, None)
         config = self.texture.config
-        image = network_image(photo, config.image.image_size, config.image.image_channels).to(self.device)
         if config.volume != self.geometry.config.volume:
             volume = body_volume(posed, config.volume, self.device)
         reads_geometry = geometry if config.geometry_channels else None
-        return FieldOfPhoto(geometry, self.texture.prepare(image, volume, geometry=reads_geometry))
+        image = self._image(photo, config, texture_map)
+        return FieldOfPhoto(
+            geometry, self.texture.prepare(image, volume, geometry=reads_geometry, image_map=texture_map)
+        )
+
+    def _image(
+        self, photo: Photo, config: GeometryConfig | TextureConfig, known: Tensor | None
+    ) -> Tensor | None:
+        """The network's picture of a photo, unless its map is ``known`` already."""
+        if known is not None:
+            return None
+        return network_image(photo, config.image.image_size, config.image.image_channels).to(self.device)
 
     def occupancy(self, features: FieldOfPhoto) -> Callable[[Tensor], Tensor]:
         """Points (N, 3) of the box to occupancy (N,)."""

@@ -43,9 +43,41 @@ def render(
     ``vertices`` (V, 3) box frame; colours from ``texture`` by ``corner_uv`` (F, 3, 2), or from ``colors``
     (V, 3) uint8 at the vertices, or plain grey. At 90 degrees the person's left side is seen.
     """
+    picture, seen = _draw(vertices, faces, corner_uv, texture, colors, yaw, 2 * size)  # four samples a pixel
+    picture[~seen] = _BACKGROUND
+    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def thumbnail(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    *,
+    corner_uv: np.ndarray | None = None,
+    texture: np.ndarray | None = None,
+    size: int = 256,
+) -> np.ndarray:
+    """The mesh from the front on a clear ground, (size, size, 4) uint8; arguments as in :func:`render`."""
+    picture, seen = _draw(vertices, faces, corner_uv, texture, None, 0.0, 2 * size)
+    small = [
+        cv2.resize(plane, (size, size), interpolation=cv2.INTER_AREA)
+        for plane in (picture.astype(np.float32) * seen[..., None], seen.astype(np.float32))
+    ]
+    colour = small[0] / np.maximum(small[1], 1e-6)[..., None]  # not darkened by the ground around it
+    return np.round(np.concatenate([colour, 255 * small[1][..., None]], axis=2)).astype(np.uint8)
+
+
+def _draw(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    corner_uv: np.ndarray | None,
+    texture: np.ndarray | None,
+    colors: np.ndarray | None,
+    yaw: float,
+    fine: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A picture (fine, fine, 3) uint8, one sample a pixel, and where (fine, fine) it shows the mesh."""
     normals = vertex_normals(vertices, faces)
     turned, normals = _turn(vertices, yaw), _turn(normals, yaw)
-    fine = 2 * size  # four samples a pixel
     corners = (box_to_crop(turned) * (fine / box_to_crop(np.array([0.5, 0.0]))[0]))[faces]
     edge, other = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     front = np.flatnonzero(edge[:, 0] * other[:, 1] - edge[:, 1] * other[:, 0] < 0)  # v points down
@@ -64,9 +96,9 @@ def render(
         colour = shown.interpolate(colors[faces[front]].astype(np.float32))
     else:
         colour = np.full((len(light), 3), 200, np.float32)
-    picture = np.full((fine, fine, 3), _BACKGROUND, np.uint8)
+    picture = np.zeros((fine, fine, 3), np.uint8)
     picture[seen] = np.clip(colour * light[:, None], 0, 255).astype(np.uint8)
-    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+    return picture, seen
 
 
 def preview(

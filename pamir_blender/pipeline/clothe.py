@@ -1,0 +1,110 @@
+"""One hypothesis: the surface of a photo and a body, rigged, painted and written into its folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..character import build_character, color_vertices, paint, rig
+from ..check import versions
+from ..contracts import Photo, PosedBody
+from ..options import PhotoOptions
+from ..pamir.networks import FieldNetworks, FieldOfPhoto
+from ..pamir.surface import Extraction
+from ..result import write_json
+from ..save import save_character, save_preview
+from .job import Job
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What a surface is made from, and how its body came about.
+
+    ``kind`` "estimate", "regenerated" or "suggested"; ``edited`` names of joints that the artist posed;
+    ``flipped`` limbs mirrored in depth; ``optimisation`` the report on body reference optimisation or None.
+    """
+
+    photo: Photo
+    posed: PosedBody
+    networks: FieldNetworks
+    features: FieldOfPhoto
+    kind: str
+    edited: tuple[str, ...] = ()
+    flipped: tuple[str, ...] = ()
+    optimisation: dict[str, Any] | None = None
+
+
+def clothe(job: Job, made: Hypothesis, options: PhotoOptions, folder: Path) -> None:
+    """The whole result: stages "surface", "rig", "texture" (if wanted) and "save"."""
+    photo, posed, networks = made.photo, made.posed, made.networks
+    extraction = _surface(job, made, options.resolution)
+    surface = extraction.surface
+    with job.stage("rig") as progress:
+        character = build_character(
+            surface, posed, faces=options.faces, texture_size=options.texture_size, progress=progress
+        )
+    if options.texture:
+        with job.stage("texture") as progress:
+            surface, character = paint(
+                surface,
+                character,
+                photo,
+                networks.colour(made.features),
+                texture_size=options.texture_size,
+                device=networks.device,
+                progress=progress,
+                cancelled=job.cancelled,
+            )
+    with job.stage("save") as progress:
+        content = save_character(folder, photo, character, surface, progress)
+    write_json(folder, {**content, **_report(job, made, options, extraction)})
+
+
+def show(job: Job, made: Hypothesis, options: PhotoOptions, folder: Path) -> None:
+    """The preview: surface, skin weights and vertex colours, and nothing that is slow."""
+    photo, posed, networks = made.photo, made.posed, made.networks
+    extraction = _surface(job, made, options.resolution)
+    with job.stage("rig") as progress:
+        character = rig(extraction.surface, posed, faces=options.faces, progress=progress)
+        colors = color_vertices(
+            character.vertices,
+            character.faces,
+            photo,
+            networks.colour(made.features),
+            device=networks.device,
+            cancelled=job.cancelled,
+        )
+    with job.stage("save"):
+        content = save_preview(folder, photo, character, colors)
+    write_json(folder, {"stage": "preview", **content, **_report(job, made, options, extraction)})
+
+
+def _surface(job: Job, made: Hypothesis, resolution: int) -> Extraction:
+    with job.stage("surface") as progress:
+        return made.networks.surface(
+            made.features, made.posed, resolution, progress=progress, cancelled=job.cancelled
+        )
+
+
+def _report(job: Job, made: Hypothesis, options: PhotoOptions, extraction: Extraction) -> dict[str, Any]:
+    common = {field.name: getattr(options, field.name) for field in fields(PhotoOptions)}
+    return {
+        "version": __version__,
+        "surface": {
+            "resolution": options.resolution,
+            "vertices": len(extraction.surface.vertices),
+            "faces": len(extraction.surface.faces),
+            "points_evaluated": extraction.points_evaluated,
+            "components": extraction.components,
+            "dropped_fraction": round(extraction.dropped_fraction, 5),
+        },
+        "hypothesis": {"kind": made.kind, "edited": list(made.edited), "flipped": list(made.flipped)},
+        "optimisation": made.optimisation,
+        "options": common,
+        "weights": made.networks.digests,
+        "device": str(made.networks.device),
+        "versions": versions(),
+        "timings": job.timings,
+    }
