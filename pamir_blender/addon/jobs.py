@@ -7,7 +7,6 @@ take those away at any moment.
 from __future__ import annotations
 
 import sys
-import time
 import traceback
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -19,11 +18,17 @@ from ..worker import protocol
 from ..worker.client import WorkerClient
 from .preferences import Settings
 
+YIELD_SECONDS = 8.0
+"""A preview that is superseded ends by itself soon; ending the warm worker for it would cost far more."""
+
 
 class Job(ABC):
     """One request to the worker and what its events do to Blender."""
 
-    def __init__(self, request: protocol.Reconstruct | protocol.CheckBackend) -> None:
+    yields = False
+    """A job that yields gives way to any job started after it, and tells of itself nowhere but in itself."""
+
+    def __init__(self, request: protocol.Job) -> None:
         self.request = request
         self.error: PamirError | None = None
         """Why it failed, once it has."""
@@ -47,37 +52,50 @@ class Runner:
         """What the worker's Python is told to run; None means this package's own worker."""
         self._client: WorkerClient | None = None
         self._client_for: tuple[str, Path] | None = None
+        self._submitted = False
 
     @property
     def busy(self) -> bool:
-        """Whether a job is under way."""
-        return self.job is not None
+        """Whether a job is under way that others must wait for."""
+        return self.job is not None and not self.job.yields
 
     def start(self, job: Job, settings: Settings) -> None:
-        """Hand ``job`` to the worker; raises :class:`BackendError` or :class:`RequestError` if it cannot."""
+        """Hand ``job`` to the worker; raises :class:`BackendError` or :class:`RequestError` if it cannot.
+
+        A running job that yields is stopped for it. While a stopped job is still ending, perhaps together
+        with the worker's process, the new one waits for its turn, which :meth:`step` gives it.
+        """
         if self.busy:
             raise RequestError("A PaMIR job is running already. Wait for it or cancel it first.")
+        self.abandon(seconds=YIELD_SECONDS)
         if not settings.worker_python:
             raise BackendError(
                 "No Python for the worker is set. Choose the backend's Python in the add-on's preferences."
             )
         state = _state()
-        state.clear()
+        if not job.yields:
+            state.clear()
         try:
             client = self._client_of(settings)
-            _wait_until_idle(client)
-            client.submit(job.request)
+            client.poll()
+            self._submitted = not client.busy
+            if self._submitted:
+                client.submit(job.request)
         except PamirError as error:
-            state.error = str(error)
+            if not job.yields:
+                state.error = str(error)
             raise
         self.job = job
-        state.running, state.message = True, "Starting the worker"
+        if not job.yields:
+            state.running, state.message = True, "Starting the worker"
 
     def step(self) -> None:
         """Let the running job react to what the worker said since the last step. Never raises."""
         if self.job is None or self._client is None:
             return
         events = [e for e in self._client.poll() if getattr(e, "job", None) == self.job.request.job]
+        if not self._submitted:
+            self._submit_when_idle(self.job, self._client)
         if events and isinstance(events[-1], protocol.FINAL):
             # The job's folder of early results is gone by now.
             events = [e for e in events if not isinstance(e, protocol.BodyReady)]
@@ -87,15 +105,23 @@ class Runner:
 
     def cancel(self) -> None:
         """Ask the running job to stop; it ends within a second."""
-        if self.job is not None and self._client is not None:
-            self._client.cancel(self.job.request.job)
+        if self.job is None or self._client is None:
+            return
+        if not self._submitted:
+            self.abandon()
+            return
+        self._client.cancel(self.job.request.job)
+        if not self.job.yields:
             _state().message = "Cancelling"
 
-    def abandon(self) -> None:
-        """Stop the running job here and now, and take back what it did."""
+    def abandon(self, seconds: float | None = None) -> None:
+        """Stop the running job here and now, and take back what it did.
+
+        A worker that has not stopped after ``seconds`` is ended; None means the client's usual patience.
+        """
         if self.job is not None:
-            if self._client is not None:
-                self._client.cancel(self.job.request.job)
+            if self._client is not None and self._submitted:
+                self._client.cancel(self.job.request.job, seconds)
             self._finish(self.job, Cancelled("Cancelled."))
 
     def shutdown(self) -> None:
@@ -115,9 +141,18 @@ class Runner:
             self._client_for = wanted
         return self._client
 
+    def _submit_when_idle(self, job: Job, client: WorkerClient) -> None:
+        if client.busy:
+            return
+        try:
+            client.submit(job.request)
+            self._submitted = True
+        except PamirError as error:
+            self._finish(job, error)
+
     def _handle(self, job: Job, event: protocol.Event) -> None:
         state = _state()
-        if isinstance(event, protocol.Progress):
+        if isinstance(event, protocol.Progress) and not job.yields:
             state.stage, state.message, state.progress = event.stage, event.message, event.fraction
         if isinstance(event, protocol.Cancelled):
             self._finish(job, job.error or Cancelled("Cancelled."))
@@ -146,18 +181,12 @@ class Runner:
         self.job, job.error = None, error
         if error is not None:
             job.roll_back()
+        if job.yields:
+            return
         state = _state()
         state.clear()
         if error is not None and not isinstance(error, Cancelled):
             state.error, state.log = str(error), job.log
-
-
-def _wait_until_idle(client: WorkerClient) -> None:
-    """An abandoned job may still be ending, perhaps together with its process; the next one must not."""
-    deadline = time.monotonic() + 3.0
-    while client.busy and time.monotonic() < deadline:
-        client.poll()
-        time.sleep(0.02)
 
 
 def _state() -> bpy.types.PropertyGroup:

@@ -112,6 +112,7 @@ class PAMIR_PT_options(_Sidebar, bpy.types.Panel):
         row = layout.row()
         row.prop(options, "resolution", expand=True)
         layout.prop(options, "use_texture")
+        layout.prop(options, "use_optimise")
         layout.separator()
         layout.prop(options, "mask_path", placeholder="Automatic")
         layout.prop(options, "person", text="Person" if options.person else "Person (automatic)")

@@ -40,6 +40,11 @@ class PAMIR_PG_options(bpy.types.PropertyGroup):
         description="Paint the clothed mesh, the sides the photo does not show included",
         default=True,
     )
+    use_optimise: bpy.props.BoolProperty(
+        name="Optimise the Body",
+        description="After the first estimate, let the body move to where the networks see the person",
+        default=True,
+    )
     seed: bpy.props.IntProperty(
         name="Seed", description="The same photo with the same seed gives the same character", min=0
     )

@@ -17,6 +17,9 @@ from .scene import ownership
 from .scene.import_result import import_character, import_early_body, select_character
 from .scene.read_result import read_early_body, read_result
 
+OPTIMISE_ITERATIONS = 50
+"""Of body reference optimisation (PaMIR section 4.3)."""
+
 
 class ReconstructionJob(Job):
     """Reconstructs the photo of ``scene`` into a new character in it."""
@@ -59,7 +62,7 @@ def build_request(options: bpy.types.PropertyGroup, settings: Settings) -> proto
     job = protocol.new_job()
     return protocol.Reconstruct(
         photo=photo,
-        out=str(_new_folder(settings.results_folder, photo, job)),
+        out=str(new_folder(settings.results_folder, photo, job)),
         mask=_existing_file(options.mask_path, "mask"),
         person=options.person or None,
         resolution=int(options.resolution),
@@ -69,6 +72,7 @@ def build_request(options: bpy.types.PropertyGroup, settings: Settings) -> proto
         weights=settings.weights_folder,
         seed=options.seed,
         texture=options.use_texture,
+        optimise=OPTIMISE_ITERATIONS if options.use_optimise else 0,
         job=job,
     )
 
@@ -82,7 +86,7 @@ def _existing_file(path: str, what: str) -> str | None:
     return str(absolute)
 
 
-def _new_folder(results: Path, photo: str, job: str) -> Path:
+def new_folder(results: Path, photo: str, job: str) -> Path:
     """A folder that does not exist yet, named so that a person finds it again; its parent is made."""
     try:
         results.mkdir(parents=True, exist_ok=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from . import command, handlers, panels, preferences, previews, properties
+from . import command, handlers, hypothesis_properties, panels, preferences, previews, properties
 from .jobs import runner
 from .operators import CLASSES as OPERATORS
 
-_MODULES = (preferences, properties, previews, handlers, command)
+_MODULES = (preferences, properties, hypothesis_properties, previews, handlers, command)
 
 
 def register() -> None:

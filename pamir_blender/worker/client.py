@@ -122,15 +122,19 @@ class WorkerClient:
                 events.append(self._events.get_nowait())
         return events
 
-    def cancel(self, job: str) -> None:
-        """Stop a job within a second: by asking, then by ending the process. Unknown jobs are ignored."""
+    def cancel(self, job: str, seconds: float | None = None) -> None:
+        """Stop a job: by asking, and if that takes longer than ``seconds``, by ending the process.
+
+        By default that is within a second. Unknown jobs are ignored.
+        """
         with self._lock:
             process = self._jobs.get(job)
             if process is None or job in self._cancelling:
                 return
             self._cancelling.add(job)
         process.send(protocol.Cancel(job))
-        timer = threading.Timer(self._cancel_seconds, self._stop_if_unfinished, (job, process))
+        patience = self._cancel_seconds if seconds is None else seconds
+        timer = threading.Timer(patience, self._stop_if_unfinished, (job, process))
         timer.daemon = True
         timer.start()
 

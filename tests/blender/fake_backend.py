@@ -1,9 +1,12 @@
 """A worker without torch: its pipeline does what the photo's name says, with a made-up person."""
 
+import json
 import os
 import sys
 import time
 from pathlib import Path
+
+import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
@@ -11,6 +14,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 import synthetic_person as person  # noqa: E402
 
 from pamir_blender import errors  # noqa: E402
+from pamir_blender.depth_flip import FLIP_LIMBS, flip_depth  # noqa: E402
 from pamir_blender.result import whole_folder  # noqa: E402
 from pamir_blender.worker import server  # noqa: E402
 
@@ -20,6 +24,9 @@ class ReconstructOptions:
 
     def __init__(self, **options):
         self.__dict__.update(options)
+
+
+RegenerateOptions = SuggestOptions = ReconstructOptions
 
 
 class Backend:
@@ -44,6 +51,58 @@ class Backend:
             (folder / "options.txt").write_text(repr(sorted(vars(options).items())), "utf-8")
             on_progress("save", 1.0, "Saving")
         return out
+
+    def regenerate(self, options, out, *, on_progress, on_body, cancelled):
+        """Does what the photo's second word says: "fine later-slow.png" is slow from now on."""
+        photo = Path(options.photo)
+        with whole_folder(out) as folder:
+            on_progress("surface", 0.4, "Finding the surface")
+            arrays = person.regenerated_arrays(options.body)
+            self._later(photo, arrays, cancelled)
+            optimisation = None
+            if options.optimise:
+                free = [i for i, name in enumerate(person.ORDER) if name not in options.edited and i > 0]
+                arrays["pose"][free] += np.float32(0.05)
+                arrays["betas"][0] += np.float32(0.5)
+                arrays["joints_rest"] *= np.float32(1.01)
+                optimisation = {
+                    "iterations": options.optimise, "requested": options.optimise, "kept": True, "reason": "",
+                    "before": {"silhouette_iou": 0.8}, "after": {"silhouette_iou": 0.9},
+                }  # fmt: skip
+            person.write_folder(
+                folder, arrays, photo, preview=options.preview, kind="regenerated", edited=options.edited,
+                optimisation=optimisation, options={"resolution": options.resolution},
+            )  # fmt: skip
+            (folder / "options.txt").write_text(repr(sorted(vars(options).items())), "utf-8")
+        return out
+
+    def suggest(self, options, out, *, on_progress, on_body, cancelled):
+        photo = Path(options.photo)
+        with whole_folder(out) as folder:
+            limbs = [limb for limb, joints in FLIP_LIMBS.items()
+                     if not {person.ORDER[j] for j in joints} & set(options.edited)]  # fmt: skip
+            found = []
+            for number, limb in enumerate(limbs[: options.count], 1):
+                arrays = person.regenerated_arrays(options.body)
+                self._later(photo, arrays, cancelled, number)
+                pose = flip_depth(np.array(options.body.pose), arrays["joints_rest"], limb)
+                arrays["pose"] = pose.astype(np.float32)
+                place = folder / str(number)
+                person.write_folder(place, arrays, photo, kind="suggested", flipped=[limb])
+                label = f"{limb.replace('_', ' ').capitalize()} behind"
+                found.append({"folder": str(number), "flipped": [limb], "energy": number, "label": label})
+            reason = "" if found else "Every limb was posed by hand."
+            listed = {"format": 1, "suggestions": found, "energy_now": 0.5, "reason": reason}
+            (folder / "suggestions.json").write_text(json.dumps(listed), "utf-8")
+            (folder / "result.json").write_text("{}", "utf-8")
+        return out
+
+    def _later(self, photo, arrays, cancelled, number=1):
+        words = photo.stem.split()
+        story = words[1].removeprefix("later-") if len(words) > 1 else ""
+        if story != "second-damaged" or number == 2:
+            story = story.removeprefix("second-")
+            getattr(self, f"do_{story}", lambda *_: None)(arrays, cancelled)
 
     def do_slow(self, arrays, cancelled):
         while not cancelled():

@@ -24,6 +24,7 @@ ORDER = (
 )  # fmt: skip
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 PHOTO_SIZE = (300, 400)
+FRAME_SCALE, FRAME_ORIGIN = 0.5, np.array([0.01, -0.4, 0.02])
 
 
 def joints():
@@ -97,7 +98,36 @@ def scene_arrays(seed=0, bend=0.35):
         "clothed_corner_uv": rng.random((len(clothed_faces), 3, 2)),
         "clothed_weights_indices": clothed_joints, "clothed_weights": clothed_weights,
     }  # fmt: skip
-    return {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in arrays.items()}
+    stored = {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in arrays.items()}
+    place = FRAME_ORIGIN + FRAME_SCALE * stored["body_offset"].astype(float)
+    return {**stored, "body_placement": np.array([FRAME_SCALE, *place])}
+
+
+def regenerated_arrays(body):
+    """The same person for a :class:`pamir_blender.body_state.BodyState`; the same body, the same numbers.
+
+    The clothed surface bulges with what was turned, and other betas move the joints.
+    """
+    arrays = scene_arrays()
+    first = {name: arrays[name].copy() for name in ("pose", "betas")}
+    arrays["pose"], arrays["betas"] = (np.array(v, np.float32) for v in (body.pose, body.betas))
+    arrays["body_placement"] = np.array([body.scale, *body.translation])
+    offset = (np.array(body.translation) - body.frame_origin) / body.frame_scale
+    arrays["body_offset"] = offset.astype(np.float32)
+    turned = np.linalg.norm(arrays["pose"] - first["pose"], axis=1)
+    bulge = 0.02 * turned[arrays["clothed_weights_indices"][:, 0]]
+    arrays["clothed_vertices_rest"] *= (1 + bulge)[:, None].astype(np.float32)
+    wider = 0.003 * (arrays["betas"] - first["betas"]).sum()
+    arrays["joints_rest"] *= np.float32(1 + wider)
+    arrays["body_pose_corrective"] += np.float32(0.001) * turned.sum(dtype=np.float32)
+    return arrays
+
+
+def preview_arrays(arrays):
+    """What the scene of a preview holds of the arrays."""
+    kept = {name: array for name, array in arrays.items() if name != "clothed_corner_uv"}
+    count = len(arrays["clothed_vertices_rest"])
+    return {**kept, "clothed_colors": np.tile(np.uint8([200, 80, 60]), (count, 1))}
 
 
 def body_arrays(arrays):
@@ -105,8 +135,9 @@ def body_arrays(arrays):
     return {name: array for name, array in arrays.items() if not name.startswith("clothed")}
 
 
-def result_json(photo):
+def result_json(photo, arrays=None, kind="estimate", edited=(), flipped=(), optimisation=None, options=None):
     """Everything that result.json holds."""
+    arrays = scene_arrays() if arrays is None else arrays
     confidence = {
         "torso": 0.95,
         "head": 0.8,
@@ -120,9 +151,14 @@ def result_json(photo):
         "version": "0.1.0",
         "photo": {"path": str(photo), "digest": "d" * 64, "size": list(PHOTO_SIZE), "mask_source": "detector",
                   "warnings": ["The left arm is hidden; its pose was guessed."]},
-        "options": {"resolution": 256},
+        "options": {"photo": str(photo), "resolution": 256, "seed": 0, "size": "lite", **(options or {})},
+        "hypothesis": {"kind": kind, "edited": list(edited), "flipped": list(flipped)},
+        "optimisation": optimisation,
+        "camera": {"frame_scale": FRAME_SCALE, "frame_origin": list(FRAME_ORIGIN)},
         "weights": {"geometry": "a" * 64, "texture": "b" * 64},
-        "body": {"model": "open", "betas": [0.0] * 10, "pose": [[0.0] * 3] * 24, "confidence": confidence},
+        "body": {"model": "open", "betas": [0.0] * 10, "pose": [[0.0] * 3] * 24, "confidence": confidence,
+                 "scale": float(arrays["body_placement"][0]),
+                 "translation": arrays["body_placement"][1:].tolist()},
         "silhouette_iou": 0.93,
         "timings": {"photo": 0.1},
     }  # fmt: skip
@@ -159,13 +195,15 @@ def write_texture(path):
     write_png(path, pixels)
 
 
-def write_folder(folder, arrays, photo, *, early=False):
-    """Write a result folder, or the early folder that a running job shows its body in."""
+def write_folder(folder, arrays, photo, *, early=False, preview=False, **told):
+    """Write a result folder, or the early folder that a running job shows its body in, or a preview."""
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "scene.npz", **(body_arrays(arrays) if early else arrays))
-    (folder / "result.json").write_text(json.dumps(result_json(photo)), "utf-8")
-    if not early:
+    arrays = body_arrays(arrays) if early else preview_arrays(arrays) if preview else arrays
+    np.savez(folder / "scene.npz", **arrays)
+    (folder / "result.json").write_text(json.dumps(result_json(photo, arrays, **told)), "utf-8")
+    if not early and not preview:
         write_texture(folder / "texture.png")
+        write_texture(folder / "thumbnail.png")
     return folder
 
 

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from . import cancel, check_backend, choose_photo, export_glb, reconstruct, results, view
+from . import (
+    cancel,
+    check_backend,
+    choose_photo,
+    export_glb,
+    hypotheses,
+    pose_tools,
+    reconstruct,
+    regenerate,
+    results,
+    view,
+)
 
 CLASSES = (
     reconstruct.PAMIR_OT_reconstruct,
@@ -10,6 +21,16 @@ CLASSES = (
     check_backend.PAMIR_OT_check_backend,
     choose_photo.PAMIR_OT_choose_photo,
     choose_photo.PAMIR_OT_clear_photo,
+    regenerate.PAMIR_OT_regenerate,
+    regenerate.PAMIR_OT_optimise_rest,
+    regenerate.PAMIR_OT_suggest,
+    regenerate.PAMIR_OT_recompute,
+    hypotheses.PAMIR_OT_solo_hypothesis,
+    hypotheses.PAMIR_OT_compare_hypotheses,
+    hypotheses.PAMIR_OT_duplicate_hypothesis,
+    hypotheses.PAMIR_OT_delete_hypothesis,
+    pose_tools.PAMIR_OT_flip_depth,
+    pose_tools.PAMIR_OT_reset_pose,
     results.PAMIR_OT_import_result,
     results.PAMIR_OT_open_result_folder,
     view.PAMIR_OT_view_photo,

@@ -10,7 +10,7 @@ import bpy
 from ...contracts import LIMBS
 from ...errors import RequestError
 from .ownership import claim
-from .read_result import ResultInfo
+from .result_info import ResultInfo
 
 DOUBTFUL = 0.5
 """Limbs below this confidence are named as doubtful."""

@@ -10,12 +10,11 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from . import ownership
+from . import hypotheses, ownership
 from .armature import create_armature
 from .body_object import create_body
 from .camera_object import create_camera
-from .clothed_object import create_clothed
-from .collection import create_collection, remember
+from .collection import create_collection
 from .pose import apply_pose
 from .read_result import BodyData, CameraData, EarlyBody, Result
 from .rest_frame import rest_frame
@@ -43,11 +42,7 @@ def import_character(result: Result, scene: bpy.types.Scene, owner: str) -> None
             ownership.remove_character(owner)
             _import_body(result.body, result.camera, result.info.photo, scene, owner)
         collection = ownership.find_collection(owner)
-        armature = ownership.find_object(owner, "armature")
-        frame = rest_frame(result.body)
-        clothed = create_clothed(_short_name(result.info.photo), result.clothed, frame, armature, owner)
-        collection.objects.link(clothed)
-        remember(collection, result.info)
+        hypotheses.add(collection, result, owner)
         _hide(ownership.find_object(owner, "body"), scene)
         if scene.camera is None:
             scene.camera = ownership.find_object(owner, "camera")

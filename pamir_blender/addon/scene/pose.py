@@ -7,11 +7,12 @@ turn from character to Blender axes, the bone's own rotation is ``R^T C A C^T R`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import bpy
 import numpy as np
-from mathutils import Matrix
+from mathutils import Quaternion
 
 from ... import camera
 from ...contracts import JOINT_NAMES, JOINT_PARENTS
@@ -39,9 +40,37 @@ def apply_pose(armature: bpy.types.Object, pose: np.ndarray, offset: np.ndarray)
     move = camera.character_to_blender(np.asarray(offset, np.float64) - _rest_shift(armature))
     for i, bone in enumerate(bones):
         bone.rotation_mode = "QUATERNION"
-        bone.rotation_quaternion = Matrix(local[i].tolist()).to_quaternion()
+        bone.rotation_quaternion = _quaternion(local[i])
         bone.location = rest[i].T @ move if JOINT_PARENTS[i] < 0 else (0.0, 0.0, 0.0)
         bone.scale = (1.0, 1.0, 1.0)
+
+
+def set_joints(armature: bpy.types.Object, pose: np.ndarray, joints: Iterable[int]) -> None:
+    """Turn the bones of ``joints`` as ``pose`` (24, 3) says, in each bone's own rotation mode."""
+    bones, rest = _bones(armature)
+    turned = BLENDER_AXES @ axis_angle_to_matrix(pose) @ BLENDER_AXES.T
+    for joint in joints:
+        bone = bones[joint]
+        quaternion = _quaternion(rest[joint].T @ turned[joint] @ rest[joint])
+        if bone.rotation_mode == "QUATERNION":
+            bone.rotation_quaternion = quaternion
+        elif bone.rotation_mode == "AXIS_ANGLE":
+            axis, angle = quaternion.to_axis_angle()
+            bone.rotation_axis_angle = (angle, *axis)
+        else:
+            bone.rotation_euler = quaternion.to_euler(bone.rotation_mode, bone.rotation_euler)
+
+
+def require_bones(armature: bpy.types.Object) -> None:
+    """Raise :class:`RequestError` unless ``armature`` is ours and has all of SMPL's bones."""
+    _bones(armature)
+
+
+def _quaternion(rotation: np.ndarray) -> Quaternion:
+    """From a rotation matrix (3, 3), worked out in double precision for turns of any size."""
+    vector = matrix_to_axis_angle(rotation[None])[0]
+    angle = float(np.linalg.norm(vector))
+    return Quaternion(vector / angle, angle) if angle > 0 else Quaternion()
 
 
 def read_pose(armature: bpy.types.Object, depsgraph: bpy.types.Depsgraph | None = None) -> ArmaturePose:

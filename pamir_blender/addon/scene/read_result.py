@@ -8,21 +8,19 @@ unpickled, and every array's shape, type and range are checked. Frames are those
 
 from __future__ import annotations
 
-import json
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ...contracts import LIMBS
-from ...errors import ResultError
+from ...body_state import BodyState
+from ...errors import RequestError, ResultError
 from .arrays import MAX_FACES, MAX_VERTICES, Arrays
+from .result_info import Placed, ResultInfo, read_info
 
 JOINTS = 24
 MAX_BETA = 10.0
 """Blender's shape keys hold values in [-10, 10]."""
-MAX_JSON_BYTES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,8 @@ class BodyData:
 class ClothedData:
     """The clothed surface: ``vertices_rest`` (W, 3) metres in SMPL's rest frame, ``faces`` (G, 3).
 
-    ``corner_uv`` (G, 3, 2) with v up, or None; ``texture`` the colour image's file, or None.
+    ``corner_uv`` (G, 3, 2) with v up, or None; ``texture`` the colour image's file, or None;
+    ``colors`` (W, 3) uint8 sRGB of a preview, or None.
     """
 
     vertices_rest: np.ndarray
@@ -69,6 +68,7 @@ class ClothedData:
     skin: SkinWeights
     corner_uv: np.ndarray | None
     texture: Path | None
+    colors: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -81,28 +81,14 @@ class CameraData:
 
 
 @dataclass(frozen=True)
-class ResultInfo:
-    """What result.json says about how the character came about. ``confidence`` is in [0, 1] per limb."""
-
-    folder: Path
-    version: str = ""
-    photo: str = ""
-    photo_digest: str = ""
-    body_model: str = ""
-    weights: dict[str, str] = field(default_factory=dict)
-    confidence: dict[str, float] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    silhouette_iou: float | None = None
-
-
-@dataclass(frozen=True)
 class Result:
-    """A whole result folder."""
+    """A whole result folder. ``state`` is its exact body; None if an old result does not tell it."""
 
     body: BodyData
     clothed: ClothedData
     camera: CameraData
     info: ResultInfo
+    state: BodyState | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +110,9 @@ def read_result(folder: Path) -> Result:
         raise ResultError(f"The result folder {folder} does not exist. Reconstruct the photo again.")
     info = read_info(folder)
     arrays = Arrays(folder / "scene.npz")
-    return Result(_body(arrays), _clothed(arrays, folder), _camera(arrays), info)
+    body = _body(arrays)
+    state = _state(arrays, body, info.placed)
+    return Result(body, _clothed(arrays, folder), _camera(arrays), info, state)
 
 
 def read_early_body(folder: Path) -> EarlyBody:
@@ -133,59 +121,24 @@ def read_early_body(folder: Path) -> EarlyBody:
     return EarlyBody(_body(arrays), _camera(arrays), read_info(folder))
 
 
-def read_info(folder: Path) -> ResultInfo:
-    """Read and check ``result.json``."""
-    path = folder / "result.json"
+def _state(arrays: Arrays, body: BodyData, placed: Placed | None) -> BodyState | None:
+    """The exact body of the result, which a regeneration starts from."""
+    if placed is None:
+        return None
+    scale, translation = placed.scale, placed.translation
+    if "body_placement" in arrays:
+        scale, *translation = (float(v) for v in arrays.floats("body_placement", (4,)))
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise ResultError(f"{path} is too large to be a result of this add-on.")
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ResultError(f"{folder} holds no result.json: it is not a finished result folder.") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ResultError(f"{path} cannot be read: {error}") from error
-    if not isinstance(data, dict):
-        raise ResultError(f"{path} is not a result of this add-on.")
-    if data.get("format") != 1:
-        raise ResultError(
-            f"{path} has format {data.get('format')!r}, this add-on reads format 1. "
-            "Reconstruct the photo again, or update the add-on."
+        return BodyState.from_arrays(
+            body.pose,
+            body.betas,
+            scale=scale,
+            translation=translation,
+            frame_scale=placed.frame_scale,
+            frame_origin=placed.frame_origin,
         )
-    photo, body = _dict(data, "photo"), _dict(data, "body")
-    iou = data.get("silhouette_iou")
-    return ResultInfo(
-        folder=folder,
-        version=_text(data.get("version")),
-        photo=_text(photo.get("path")),
-        photo_digest=_text(photo.get("digest")),
-        body_model=_text(body.get("model")),
-        weights={k: v for k, v in _dict(data, "weights").items() if isinstance(v, str)},
-        confidence=_confidence(_dict(body, "confidence")),
-        warnings=_warnings(photo.get("warnings"), data.get("warnings")),
-        silhouette_iou=float(iou) if _is_number(iou) else None,
-    )
-
-
-def _warnings(*lists: object) -> tuple[str, ...]:
-    sentences = [_text(w) for found in lists if isinstance(found, list) for w in found[:50]]
-    return tuple(dict.fromkeys(s for s in sentences if s))
-
-
-def _confidence(data: dict) -> dict[str, float]:
-    return {limb: min(max(float(data[limb]), 0.0), 1.0) for limb in LIMBS if _is_number(data.get(limb))}
-
-
-def _dict(data: dict, key: str) -> dict:
-    value = data.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> str:
-    return value[:4000] if isinstance(value, str) else ""
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except RequestError as error:
+        raise arrays.error(f"holds a body that cannot be ({error})") from error
 
 
 def _skin(arrays: Arrays, prefix: str, count: int) -> SkinWeights:
@@ -224,7 +177,12 @@ def _clothed(arrays: Arrays, folder: Path) -> ClothedData:
         skin=_skin(arrays, "clothed", count),
         corner_uv=arrays.floats("clothed_corner_uv", (len(faces), 3, 2)) if has_uv else None,
         texture=texture if has_uv and texture.is_file() else None,
+        colors=_colors(arrays, count) if "clothed_colors" in arrays else None,
     )
+
+
+def _colors(arrays: Arrays, count: int) -> np.ndarray:
+    return arrays.indices("clothed_colors", (count, 3), 256, MAX_VERTICES).astype(np.uint8)
 
 
 def _camera(arrays: Arrays) -> CameraData:
