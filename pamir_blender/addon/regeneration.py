@@ -18,7 +18,7 @@ from .reconstruction import OPTIMISE_ITERATIONS, new_folder
 from .scene import hypotheses, ownership, record
 from .scene.edited_body import EditedBody, read_edited_body
 from .scene.read_result import read_result
-from .scene.result_info import is_number, read_json, text
+from .scene.result_info import read_json, text
 
 SUGGESTIONS = 3
 
@@ -55,7 +55,7 @@ class RegenerateJob(CharacterJob):
         if isinstance(event, protocol.Done):
             result = read_result(Path(event.folder))
             hypotheses.add(self.collection(), result, self.request.job)
-            self.message = _optimisation_text(result.info.optimisation) or "Added a hypothesis."
+            self.message = record.optimisation_text(result.info.optimisation) or "Added a hypothesis."
 
 
 class RecomputeJob(CharacterJob):
@@ -191,15 +191,3 @@ def _suggestions(folder: Path, listed: dict[str, Any]) -> list[tuple[str, Path]]
             raise ResultError(f"{folder / 'suggestions.json'} names no folder. Ask for suggestions again.")
         places.append((text(entry.get("label"))[:60], folder / name))
     return places
-
-
-def _optimisation_text(report: dict[str, Any] | None) -> str:
-    if not report:
-        return ""
-    if report.get("kept") is False:
-        return f"Optimising changed nothing for the better: {text(report.get('reason'))}"
-    before, after = (report.get(key) for key in ("before", "after"))
-    values = [part.get("silhouette_iou") if isinstance(part, dict) else None for part in (before, after)]
-    if all(is_number(v) for v in values):
-        return f"Optimised: the outline matches {values[0]:.1%} before, {values[1]:.1%} after."
-    return "Optimised."

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from . import command, handlers, hypothesis_properties, panels, preferences, previews, properties
+from . import (
+    command,
+    files_there,
+    handlers,
+    hypothesis_properties,
+    panels,
+    panels_hypotheses,
+    preferences,
+    previews,
+    properties,
+)
 from .jobs import runner
 from .operators import CLASSES as OPERATORS
 
-_MODULES = (preferences, properties, hypothesis_properties, previews, handlers, command)
+_CLASSES = (*OPERATORS, *panels.CLASSES[:2], *panels_hypotheses.CLASSES, *panels.CLASSES[2:])
+_MODULES = (preferences, properties, hypothesis_properties, previews, files_there, handlers, command)
 
 
 def register() -> None:
@@ -15,7 +26,7 @@ def register() -> None:
 
     for module in _MODULES:
         module.register()
-    for cls in (*OPERATORS, *panels.CLASSES):
+    for cls in _CLASSES:
         bpy.utils.register_class(cls)
 
 
@@ -24,7 +35,7 @@ def unregister() -> None:
     import bpy
 
     runner.shutdown()
-    for cls in reversed((*OPERATORS, *panels.CLASSES)):
+    for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)
     for module in reversed(_MODULES):
         module.unregister()

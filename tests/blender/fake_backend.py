@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,8 @@ class Backend:
                 folder, arrays, photo, preview=options.preview, kind="regenerated", edited=options.edited,
                 optimisation=optimisation, options={"resolution": options.resolution},
             )  # fmt: skip
-            (folder / "options.txt").write_text(repr(sorted(vars(options).items())), "utf-8")
+            told = {**vars(options), "body": asdict(options.body)}
+            (folder / "options.json").write_text(json.dumps(told), "utf-8")
         return out
 
     def suggest(self, options, out, *, on_progress, on_body, cancelled):

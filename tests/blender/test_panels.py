@@ -4,11 +4,14 @@ The module has no window, so nothing is seen here; but a misspelt icon, property
 """
 
 import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 import pytest
 
-from pamir_blender.addon import panels, preferences
+from pamir_blender.addon import panels, panels_hypotheses, preferences
 from pamir_blender.addon.jobs import runner
 from pamir_blender.addon.preferences import get_preferences
 from pamir_blender.addon.scene import import_result, ownership
@@ -44,6 +47,19 @@ class Layout:
 
     def column(self, **given):
         return self._part("column", given)
+
+    def grid_flow(self, **given):
+        return self._part("grid_flow", given)
+
+    def template_list(self, list_class, list_id, data, items, active_data, active, **given):
+        arguments = {"listtype_name": list_class, "list_id": list_id, "dataptr": data, "propname": items}
+        arguments |= {"active_dataptr": active_data, "active_propname": active, **given}
+        self._arguments("template_list", arguments)
+        assert items in data.bl_rna.properties and active in active_data.bl_rna.properties
+        draw_item = getattr(bpy.types, list_class).draw_item
+        for index, item in enumerate(getattr(data, items)):
+            draw_item(None, bpy.context, Layout(self.texts), data, item, 0, active_data, active, index)
+            self.texts.append(item.name)
 
     def box(self, **given):
         return self._part("box", given)
@@ -131,7 +147,7 @@ def test_without_a_python_the_panel_says_so(addon, monkeypatch):
 
 
 def test_while_running_the_bar_names_the_stage_and_offers_to_cancel(addon, monkeypatch):
-    monkeypatch.setattr(runner, "job", object())
+    monkeypatch.setattr(runner, "job", SimpleNamespace(yields=False))
     state = bpy.context.window_manager.pamir
     state.running, state.message, state.progress = True, "Fitting the body", 0.42
     texts = drawn(panels.PAMIR_PT_photo)
@@ -174,6 +190,43 @@ def test_the_character_panel_survives_edited_properties(addon, result_folder):
     for rubbish in ("{", 3, json.dumps([1]), json.dumps({"torso": "x"})):
         collection["pamir_confidence"] = rubbish
         assert "cannot be read" in " ".join(drawn(panels.PAMIR_PT_character))
+
+
+def test_the_hypotheses_panel_lists_them(addon, result_folder):
+    assert any("Select a PaMIR character" in t for t in drawn(panels_hypotheses.PAMIR_PT_hypotheses))
+    assert not panels_hypotheses.PAMIR_PT_pose_tools.poll(bpy.context)
+    import_result.import_character(read_result(result_folder), bpy.context.scene, "abc")
+    bpy.ops.pamir.duplicate_hypothesis()
+    entry = ownership.find_collection("abc").pamir.hypotheses[1]
+    entry.edited, entry.flipped = "left_elbow,left_wrist,head", "right_arm"
+    texts = drawn(panels_hypotheses.PAMIR_PT_hypotheses)
+    for expected in ("Regenerate", "Optimise the Rest", "Suggest Hypotheses", "Estimate", "Estimate 2"):
+        assert expected in texts
+    assert "head, left elbow +2" in texts and entry.created[11:16] in texts
+    assert panels_hypotheses.PAMIR_PT_pose_tools.poll(bpy.context)
+    assert {"Left arm", "Yaw", "Pitch", "Reset to Hypothesis"} <= set(
+        drawn(panels_hypotheses.PAMIR_PT_pose_tools)
+    )
+
+
+def test_what_is_lost_is_reported_with_its_remedy(addon, result_folder, photo):
+    import_result.import_character(read_result(result_folder), bpy.context.scene, "abc")
+    assert "Recompute Files" not in drawn(panels_hypotheses.PAMIR_PT_hypotheses)
+    Path(photo("fine")).unlink()
+    shutil.rmtree(result_folder)
+    texts = drawn(panels_hypotheses.PAMIR_PT_hypotheses)
+    assert "Choose the Photo Again..." in texts and "Recompute Files" in texts
+    bpy.data.objects.remove(ownership.find_object("abc", "clothed"))
+    assert "The clothed mesh was deleted." in " ".join(drawn(panels_hypotheses.PAMIR_PT_hypotheses))
+
+
+def test_the_hypotheses_panel_survives_edited_properties(addon, result_folder):
+    import_result.import_character(read_result(result_folder), bpy.context.scene, "abc")
+    entry = ownership.find_collection("abc").pamir.hypotheses[0]
+    for name in ("options", "info", "optimisation"):
+        setattr(entry, name, "{")
+        assert "cannot be read" in " ".join(drawn(panels_hypotheses.PAMIR_PT_hypotheses))
+        drawn(panels_hypotheses.PAMIR_PT_pose_tools)
 
 
 def test_parts_are_shown_and_hidden(addon, result_folder):

@@ -11,6 +11,7 @@ from . import (
     pose_tools,
     reconstruct,
     regenerate,
+    relink,
     results,
     view,
 )
@@ -31,6 +32,7 @@ CLASSES = (
     hypotheses.PAMIR_OT_delete_hypothesis,
     pose_tools.PAMIR_OT_flip_depth,
     pose_tools.PAMIR_OT_reset_pose,
+    relink.PAMIR_OT_relink_photo,
     results.PAMIR_OT_import_result,
     results.PAMIR_OT_open_result_folder,
     view.PAMIR_OT_view_photo,

@@ -12,6 +12,8 @@ from ..scene import hypotheses, record
 from ..scene.collection import limb_label
 from ..scene.pose import read_pose, set_joints
 
+LIMBS = tuple((name, limb_label(name), "") for name in FLIP_LIMBS)
+
 
 class PAMIR_OT_flip_depth(Explained, bpy.types.Operator):
     """Mirror this limb in depth: the other pose that looks the same in the photo. Regenerate afterwards"""
@@ -20,7 +22,7 @@ class PAMIR_OT_flip_depth(Explained, bpy.types.Operator):
     bl_label = "Flip Depth"
     bl_options = {"REGISTER", "UNDO"}
 
-    limb: bpy.props.EnumProperty(name="Limb", items=[(name, limb_label(name), "") for name in FLIP_LIMBS])
+    limb: bpy.props.EnumProperty(name="Limb", items=LIMBS)
 
     why_not = staticmethod(why_no_pose)
 

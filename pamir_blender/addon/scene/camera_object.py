@@ -9,6 +9,7 @@ the artist asks for it.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from pathlib import Path
 
 import bpy
@@ -55,6 +56,19 @@ def frame_photo(scene: bpy.types.Scene, camera: bpy.types.Object) -> None:
     scene.render.resolution_x, scene.render.resolution_y = width, height
     scene.render.pixel_aspect_x = scene.render.pixel_aspect_y = 1.0
     fit_to_frame(camera.data, scene.render)
+
+
+def relink_photo(collection: bpy.types.Collection, before: str, now: str) -> None:
+    """Let the backgrounds of the collection's cameras that showed the file ``before`` show ``now``."""
+    for obj in collection.all_objects:
+        if obj.type != "CAMERA":
+            continue
+        for background in obj.data.background_images:
+            image = background.image
+            if image is None or Path(bpy.path.abspath(image.filepath)) != Path(before):
+                continue
+            with suppress(RuntimeError):  # opens in the backend but not in Blender: leave the old one
+                background.image = bpy.data.images.load(now, check_existing=True)
 
 
 def _show_photo(data: bpy.types.Camera, photo: str, owner: str) -> None:

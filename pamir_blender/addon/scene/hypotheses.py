@@ -6,7 +6,6 @@ from contextlib import suppress
 
 import bpy
 
-from ...contracts import JOINT_NAMES
 from ...errors import RequestError, ResultError
 from . import follow, hypothesis_mesh, ownership, preview_object, record, thumbnail
 from .clothed_object import create_clothed
@@ -256,12 +255,3 @@ def _unique(collection: bpy.types.Collection, name: str) -> str:
     while name in taken:
         name, number = f"{stem} {number}", number + 1
     return name
-
-
-def summary(entry: bpy.types.PropertyGroup) -> str:
-    """Which joints an artist posed, in a few words."""
-    edited = [joint for joint in JOINT_NAMES if joint in entry.edited.split(",")]
-    if not edited:
-        return "not posed by hand"
-    words = [joint.replace("_", " ") for joint in edited[:2]]
-    return ", ".join(words) + (f" and {len(edited) - 2} more" if len(edited) > 2 else "")

@@ -21,7 +21,7 @@ from ...errors import RequestError
 from .armature import top_of_head
 from .read_result import JOINTS, MAX_BETA, Result
 from .rest_frame import RestFrame, rest_frame
-from .result_info import ResultInfo
+from .result_info import ResultInfo, is_number, text
 
 
 @dataclass(frozen=True)
@@ -126,10 +126,33 @@ def edited_of(record: bpy.types.PropertyGroup) -> tuple[str, ...]:
     return tuple(joint for joint in JOINT_NAMES if joint in named)
 
 
+def relink(record: bpy.types.PropertyGroup, what: str, path: str) -> None:
+    """Remember that the ``photo`` or ``mask`` of a hypothesis lies at ``path`` now."""
+    options = {**options_of(record), what: path}
+    with _Readable(record):
+        info = dict(json.loads(record.info))
+    if what == "photo":
+        info["photo"] = path
+    record.options, record.info = json.dumps(options), json.dumps(info)
+
+
 def optimisation_of(record: bpy.types.PropertyGroup) -> dict[str, Any]:
     """The report on body reference optimisation; empty if there was none."""
     with _Readable(record):
         return dict(json.loads(record.optimisation or "{}"))
+
+
+def optimisation_text(report: dict[str, Any] | None) -> str:
+    """The report on body reference optimisation as a sentence; empty if there was none."""
+    if not report:
+        return ""
+    if report.get("kept") is False:
+        return f"Optimising the body changed nothing for the better. {text(report.get('reason'))}".strip()
+    parts = [part if isinstance(part, dict) else {} for part in (report.get("before"), report.get("after"))]
+    values = [part.get("silhouette_iou") for part in parts]
+    if all(is_number(value) for value in values):
+        return f"Body optimised: its outline matches {values[0]:.1%} before, {values[1]:.1%} after."
+    return "Body optimised."
 
 
 class _Readable:

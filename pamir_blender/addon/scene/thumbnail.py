@@ -45,6 +45,12 @@ def find(owner: str, uid: str) -> bpy.types.Image | None:
     )
 
 
+def find_any(uid: str) -> bpy.types.Image | None:
+    """The picture of a hypothesis, whichever character it belongs to."""
+    found = (image for image in bpy.data.images if image.get(HYPOTHESIS) == uid and image.get(_ROLE))
+    return next(found, None)
+
+
 def copy(owner: str, source: str, target: str) -> None:
     """Give the hypothesis ``target`` a picture of its own that looks like that of ``source``."""
     image = find(owner, source)
