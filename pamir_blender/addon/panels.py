@@ -10,9 +10,11 @@ from ..contracts import LIMBS
 from ..errors import PamirError
 from . import active, previews
 from .jobs import runner
+from .operators.overlay import DISPLAYS
 from .operators.view import PARTS
 from .panels_text import wrapped
 from .preferences import PACKAGE, settings
+from .scene import overlay
 from .scene.collection import DOUBTFUL, doubtful_limbs, limb_label, recall
 
 
@@ -136,7 +138,7 @@ class PAMIR_PT_character(_Sidebar, bpy.types.Panel):
             layout.label(text=collection.name, icon="OUTLINER_COLLECTION")
             self._draw_parts(layout, context)
             self._draw_trust(layout, context, collection)
-            layout.operator("pamir.view_photo", icon="CAMERA_DATA")
+            self._draw_overlay(layout, context)
             layout.operator("pamir.export_glb", text="Export GLB...", icon="EXPORT")
         row = layout.row(align=True)
         row.operator("pamir.import_result", text="Import Result...", icon="IMPORT")
@@ -150,6 +152,20 @@ class PAMIR_PT_character(_Sidebar, bpy.types.Panel):
             cell.enabled = obj is not None
             shown = obj is not None and not obj.hide_get()
             cell.operator("pamir.toggle_part", text=label, icon=icon, depress=shown).part = part
+
+    def _draw_overlay(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        column = layout.column(align=True)
+        column.operator("pamir.view_photo", icon="CAMERA_DATA")
+        photo = overlay.photo_of(active.active_part(context, "camera"))
+        if photo is not None:
+            column.prop(photo, "alpha", text="Photo Opacity", slider=True)
+        row = column.row(align=True)
+        shown = overlay.body_display(active.active_part(context, "body"))
+        for display, label, _, icon, _ in DISPLAYS:
+            row.operator("pamir.show_body", text=label, icon=icon, depress=shown == display).display = display
+        armature = active.active_part(context, "armature")
+        colored = armature is not None and overlay.colors_shown(armature)
+        column.operator("pamir.color_confidence", icon="COLOR", depress=colored)
 
     def _draw_trust(
         self, layout: bpy.types.UILayout, context: bpy.types.Context, collection: bpy.types.Collection

@@ -9,6 +9,7 @@ from ..depth_flip import FLIP_LIMBS
 from ..errors import PamirError
 from . import active, files_there, previews
 from .jobs import runner
+from .live import live
 from .panels_text import wrapped
 from .ready import why_no_run
 from .scene import hypotheses, hypothesis_mesh, record
@@ -65,6 +66,7 @@ class PAMIR_PT_hypotheses(bpy.types.Panel):
             wrapped(layout, context, "Select a PaMIR character.", faint=True)
             return
         self._draw_run(layout, context)
+        self._draw_live(layout, context)
         self._draw_list(layout, collection, entry)
         self._draw_trouble(layout, context, collection, entry)
         self._draw_optimisation(layout, context, entry)
@@ -79,6 +81,19 @@ class PAMIR_PT_hypotheses(bpy.types.Panel):
         reason = why_no_run(context)
         if reason and not runner.busy:
             wrapped(layout, context, reason + ".", icon="INFO")
+
+    def _draw_live(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        state = context.window_manager.pamir
+        row = layout.row(align=True)
+        row.operator("pamir.live_preview", icon="RENDER_ANIMATION", depress=live.on)
+        row.prop(state, "live_resolution", text="")
+        if not live.on:
+            return
+        layout.prop(state, "live_finish")
+        if live.error:
+            wrapped(layout, context, live.error, icon="ERROR")
+        elif live.refreshing:
+            layout.label(text="Refreshing the preview", icon="TIME")
 
     def _draw_list(
         self,

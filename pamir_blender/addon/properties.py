@@ -11,6 +11,13 @@ RESOLUTIONS = (
 )
 
 
+LIVE_RESOLUTIONS = (
+    ("64", "64", "Fastest, coarse"),
+    ("96", "96", "The usual choice"),
+    ("128", "128", "Finer, slower"),
+)
+
+
 class PAMIR_PG_options(bpy.types.PropertyGroup):
     """The photo and the options of the next reconstruction; ``Scene.pamir``."""
 
@@ -51,7 +58,10 @@ class PAMIR_PG_options(bpy.types.PropertyGroup):
 
 
 class PAMIR_PG_state(bpy.types.PropertyGroup):
-    """What the running or last job says; ``WindowManager.pamir``. The truth is in :mod:`.jobs`."""
+    """What the running or last job says, and how live preview works; ``WindowManager.pamir``.
+
+    Undo leaves the window manager alone. The truth about jobs is in :mod:`.jobs`.
+    """
 
     running: bpy.props.BoolProperty(options={"SKIP_SAVE"})
     stage: bpy.props.StringProperty(options={"SKIP_SAVE"})
@@ -59,6 +69,18 @@ class PAMIR_PG_state(bpy.types.PropertyGroup):
     progress: bpy.props.FloatProperty(min=0.0, max=1.0, options={"SKIP_SAVE"})
     error: bpy.props.StringProperty(options={"SKIP_SAVE"})
     log: bpy.props.StringProperty(options={"SKIP_SAVE"})
+    live_resolution: bpy.props.EnumProperty(
+        name="Preview Resolution",
+        description="Cells along each side of the space the live preview is found in",
+        items=LIVE_RESOLUTIONS,
+        default="96",
+        options={"SKIP_SAVE"},
+    )
+    live_finish: bpy.props.BoolProperty(
+        name="Regenerate When Switched Off",
+        description="Turn the preview into a full hypothesis when live preview is switched off",
+        options={"SKIP_SAVE"},
+    )
 
     def clear(self) -> None:
         """Forget the last job."""

@@ -7,6 +7,7 @@ from . import (
     files_there,
     handlers,
     hypothesis_properties,
+    live,
     panels,
     panels_hypotheses,
     preferences,
@@ -17,7 +18,7 @@ from .jobs import runner
 from .operators import CLASSES as OPERATORS
 
 _CLASSES = (*OPERATORS, *panels.CLASSES[:2], *panels_hypotheses.CLASSES, *panels.CLASSES[2:])
-_MODULES = (preferences, properties, hypothesis_properties, previews, files_there, handlers, command)
+_MODULES = (preferences, properties, hypothesis_properties, previews, files_there, live, handlers, command)
 
 
 def register() -> None:

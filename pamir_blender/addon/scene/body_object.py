@@ -12,6 +12,7 @@ from .rest_frame import RestFrame
 
 POSE_CORRECTIVE = "pose_corrective"
 SLIDER = 5.0
+SKIN = (0.55, 0.62, 0.75)
 
 
 def beta_key(index: int) -> str:
@@ -37,6 +38,9 @@ def create_body(
         key.value = float(beta)
     key = _add_key(obj, POSE_CORRECTIVE, frame.to_blender(body.template + body.pose_corrective))
     key.value = 1.0
+    material = claim(bpy.data.materials.new(name), owner)
+    material.diffuse_color = (*SKIN, 1.0)  # the viewport's; renders rarely show the body
+    mesh.materials.append(material)
     skin_to_armature(obj, body.skin, armature)
     return obj
 

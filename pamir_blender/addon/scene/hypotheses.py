@@ -7,7 +7,7 @@ from contextlib import suppress
 import bpy
 
 from ...errors import RequestError, ResultError
-from . import follow, hypothesis_mesh, ownership, preview_object, record, thumbnail
+from . import follow, hypothesis_mesh, overlay, ownership, preview_object, record, thumbnail
 from .clothed_object import create_clothed
 from .collection import remember
 from .read_result import Result
@@ -111,6 +111,8 @@ def activate(collection: bpy.types.Collection, index: int) -> None:
     character.yaw = character.pitch = 0.0
     character.active_index = index
     remember(collection, info)
+    if overlay.colors_shown(armature):
+        overlay.color_by_confidence(armature, body, info.confidence)
     preview_object.remove(owner)
     arrange(collection)
 

@@ -47,8 +47,6 @@ def set_colors(mesh: bpy.types.Mesh, colors: np.ndarray) -> None:
 
 def skin_to_armature(obj: bpy.types.Object, skin: SkinWeights, armature: bpy.types.Object) -> None:
     """Bind ``obj`` to ``armature`` by linear blend skinning (SMPL's own, so without Preserve Volume)."""
-    for name in JOINT_NAMES:
-        obj.vertex_groups.new(name=name)
     set_weights(obj, skin)
     obj.parent = armature
     modifier = obj.modifiers.new("Armature", "ARMATURE")
@@ -59,9 +57,10 @@ def skin_to_armature(obj: bpy.types.Object, skin: SkinWeights, armature: bpy.typ
 
 
 def set_weights(obj: bpy.types.Object, skin: SkinWeights) -> None:
-    """Weight the vertices of an object that has the joints' vertex groups and no weights in them."""
+    """Weight the vertices of an object that has no weights yet, in vertex groups named like the joints."""
     for joint, name in enumerate(JOINT_NAMES):
-        add = obj.vertex_groups[name].add
+        group = obj.vertex_groups.get(name) or obj.vertex_groups.new(name=name)
+        add = group.add
         values = np.where(skin.joints == joint, skin.values, 0.0).sum(axis=1)
         vertices = np.flatnonzero(values > 0)
         full = vertices[values[vertices] >= 1.0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
+from ...errors import ResultError
 from . import ownership
 from .mesh_data import create_mesh, fill_mesh, set_colors, set_weights, skin_to_armature
 from .read_result import Result
@@ -31,6 +32,8 @@ def show(collection: bpy.types.Collection, result: Result, follow: Follow, made_
     obj = find(owner)
     if obj is None:
         armature = ownership.find_object(owner, "armature")
+        if armature is None:
+            raise ResultError(f"The armature of {collection.name} was deleted. Undo that first.")
         mesh = create_mesh("PaMIR preview", points, faces, owner)
         mesh.materials.append(_material(owner))
         obj = ownership.claim(bpy.data.objects.new("PaMIR preview", mesh), owner, ROLE)
