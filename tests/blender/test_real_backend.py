@@ -3,25 +3,15 @@
 Needs the backend's Python beside this one (``make test`` makes both) or in PAMIR_BACKEND_PYTHON.
 """
 
-import os
-from pathlib import Path
-
 import bpy
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
+from real_backend import ROOT, use_real_backend
 
 
 @pytest.fixture
 def real_backend(addon):
-    from pamir_blender.addon.jobs import runner
-    from pamir_blender.addon.preferences import get_preferences
-
-    python = os.environ.get("PAMIR_BACKEND_PYTHON", str(ROOT / ".venvs/backend/bin/python"))
-    assert Path(python).exists(), f"no backend at {python}: run `make test`, or set PAMIR_BACKEND_PYTHON"
-    runner.arguments = None
-    get_preferences().worker_python = python
+    use_real_backend()
     return addon
 
 
