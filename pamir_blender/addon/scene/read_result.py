@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ...arrays import MAX_FACES, MAX_VERTICES, Arrays
 from ...contracts import LIMBS
 from ...errors import ResultError
-from .arrays import MAX_FACES, MAX_VERTICES, Arrays
 
 JOINTS = 24
 MAX_BETA = 10.0
