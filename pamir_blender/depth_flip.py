@@ -14,6 +14,7 @@ import numpy as np
 from .contracts import JOINT_PARENTS
 from .errors import RequestError
 from .joint_limits import JOINT_HIGH, JOINT_LOW
+from .rotations import axis_angle, rotation_matrix
 
 FLIP_LIMBS: dict[str, tuple[int, ...]] = {
     "left_arm": (16, 18, 20, 22),
@@ -48,14 +49,14 @@ def flip_depth(pose: np.ndarray, joints_rest: np.ndarray, limb: str) -> np.ndarr
         # Mirroring the world makes a rotation improper; mirroring the bone across its own axis undoes that
         # and leaves the bone's direction alone.
         twin = _VIEW_MIRROR @ before[joint] @ _bone_mirror(joints_rest, joints, place, limb)
-        local = _axis_angle(carrier.T @ twin)
+        local = axis_angle(carrier.T @ twin)
         if place > 0:
             # A pose beyond the limits already is not made to obey them.
             low = np.minimum(JOINT_LOW[joint] - _SLACK, old[joint])
             high = np.maximum(JOINT_HIGH[joint] + _SLACK, old[joint])
             local = np.clip(local, low, high)
         flipped[joint] = local
-        carrier = carrier @ _matrix(local)
+        carrier = carrier @ rotation_matrix(local)
     return flipped
 
 
@@ -95,36 +96,6 @@ def _world_rotations(pose: np.ndarray) -> np.ndarray:
     """(24, 3, 3) rotations of all joints in the body frame."""
     world = np.empty((24, 3, 3))
     for joint, parent in enumerate(JOINT_PARENTS):
-        local = _matrix(pose[joint])
+        local = rotation_matrix(pose[joint])
         world[joint] = local if parent < 0 else world[parent] @ local
     return world
-
-
-def _matrix(axis_angle: np.ndarray) -> np.ndarray:
-    """Rodrigues' formula: (3,) radians to (3, 3)."""
-    angle = float(np.linalg.norm(axis_angle))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = axis_angle / angle
-    skew = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return np.eye(3) + np.sin(angle) * skew + (1.0 - np.cos(angle)) * skew @ skew
-
-
-def _axis_angle(rotation: np.ndarray) -> np.ndarray:
-    """The inverse of :func:`_matrix`: (3, 3) to (3,), at most pi long."""
-    # By the quaternion's largest component (Shepperd 1978), which is exact enough at every angle.
-    trace = np.trace(rotation)
-    squares = np.array([1 + trace, *(1 + 2 * np.diag(rotation) - trace)])
-    skew = np.array([rotation[j, i] - rotation[i, j] for i, j in ((1, 2), (2, 0), (0, 1))])
-    table = np.empty((4, 4))
-    table[0, 0], table[0, 1:], table[1:, 0] = squares[0], skew, skew
-    table[1:, 1:] = rotation + rotation.T
-    table[[1, 2, 3], [1, 2, 3]] = squares[1:]
-    quaternion = table[int(squares.argmax())]
-    quaternion = quaternion / np.linalg.norm(quaternion)
-    if quaternion[0] < 0:
-        quaternion = -quaternion
-    sine = float(np.linalg.norm(quaternion[1:]))
-    if sine < 1e-12:
-        return 2.0 * quaternion[1:]
-    return quaternion[1:] * (2.0 * np.arctan2(sine, quaternion[0]) / sine)

@@ -35,12 +35,13 @@ EXACT = ("body_placement",)
 
 JSON_NAME = "result.json"
 SCENE_NAME = "scene.npz"
+SUGGESTIONS_NAME = "suggestions.json"
 
 
-def write_json(folder: Path, content: dict[str, Any]) -> None:
-    """Write ``result.json``; numbers must be finite, as strict JSON asks."""
+def write_json(folder: Path, content: dict[str, Any], name: str = JSON_NAME) -> None:
+    """Write ``result.json``, or another file; numbers must be finite, as strict JSON asks."""
     text = json.dumps({"format": FORMAT, **content}, indent=1, allow_nan=False, ensure_ascii=False)
-    (folder / JSON_NAME).write_text(text + "\n", encoding="utf-8")
+    (folder / name).write_text(text + "\n", encoding="utf-8")
 
 
 def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -70,7 +71,8 @@ def whole_folder(out: Path) -> Iterator[Path]:
     :class:`ResultError`, as is a place that cannot be written.
     """
     out = Path(out).absolute()
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / JSON_NAME).is_file())):
+    earlier = out.is_dir() and any((out / name).is_file() for name in (JSON_NAME, SUGGESTIONS_NAME))
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not earlier)):
         raise ResultError(f"{out} exists and is not an earlier result: choose an empty or a new folder")
     partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")
     # A job that was killed could not tidy up; one folder never has two jobs at a time.

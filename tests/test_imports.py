@@ -9,7 +9,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "pamir_blender"
-LEAVES = {"errors", "camera", "contracts", "paths", "body_state", "joint_limits", "depth_flip"}
+LEAVES = {
+    "errors",
+    "camera",
+    "contracts",
+    "paths",
+    "body_state",
+    "joint_limits",
+    "depth_flip",
+    "rotations",
+    "arrays",
+}
 # module (longest prefix wins) -> what of this package it may import, besides itself
 ALLOWED = {
     "": {"addon"},
@@ -19,7 +29,9 @@ ALLOWED = {
     "paths": set(),
     "body_state": {"errors"},
     "joint_limits": set(),
-    "depth_flip": {"contracts", "errors", "joint_limits"},
+    "rotations": set(),
+    "arrays": {"errors"},
+    "depth_flip": {"contracts", "errors", "joint_limits", "rotations"},
     "result": LEAVES,
     "rasterise": LEAVES,
     "photo": LEAVES,
@@ -30,11 +42,12 @@ ALLOWED = {
     "save": LEAVES | {"character", "result", "rigging"},
     "check": LEAVES | {"photo", "body", "pamir"},
     "options": LEAVES,
+    "saved": LEAVES | {"result"},
     "pipeline": LEAVES
     | {"options"}
     | {"character", "check", "save", "result", "photo", "body", "pamir", "rigging"},
     "bench": LEAVES | {"pipeline", "pamir"},
-    "cli": LEAVES | {"options", "pipeline", "pamir", "bench", "result"},
+    "cli": LEAVES | {"options", "saved", "pipeline", "pamir", "bench", "result"},
     "__main__": {"cli"},
     "worker": LEAVES,
     "worker.server": LEAVES | {"worker", "pipeline"},
@@ -58,6 +71,9 @@ FORBIDDEN = {
     "pipeline": {"bpy"},
     "training": {"bpy"},
     "result": {"torch", "bpy"},
+    "saved": {"torch", "bpy", "scipy", "cv2", "PIL", "skimage"},
+    "rotations": {"torch", "bpy", "scipy", "cv2", "PIL", "skimage"},
+    "arrays": {"torch", "bpy", "scipy", "cv2", "PIL", "skimage"},
     "rasterise": {"torch", "bpy"},
 }
 

@@ -17,22 +17,26 @@ from .preferences import settings
 
 PROGRAM = "blender --command pamir"
 
+_REQUESTS = {
+    "reconstruct": protocol.Reconstruct,
+    "regenerate": protocol.Regenerate,
+    "suggest": protocol.Suggest,
+}
+
 _handle: object | None = None
 
 
 class WorkerRunner:
     """The command line's :class:`pamir_blender.cli.Runner` in Blender: a worker of its own, ended after."""
 
-    def reconstruct(
-        self, job: cli.ReconstructJob, on_progress: cli.OnProgress, cancelled: Callable[[], bool]
-    ) -> Path:
+    def run(self, job: cli.Job, on_progress: cli.OnProgress, cancelled: Callable[[], bool]) -> Path:
         """Run one job; returns the result's folder."""
 
         def tell(event: protocol.Event) -> None:
             if isinstance(event, protocol.Progress):
                 on_progress(event.stage, event.fraction, event.message)
 
-        request = protocol.Reconstruct(out=str(job.out), device=job.device, **job.options)
+        request = _REQUESTS[job.task](out=str(job.out), device=job.device, **job.options)
         return Path(self._run(request, tell, cancelled).folder)
 
     def check(self, device: str) -> dict[str, Any]:

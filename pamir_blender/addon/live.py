@@ -11,10 +11,9 @@ A refresh pushes no undo step. A preview that undo brings back or takes away is 
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -180,7 +179,7 @@ class Live:
 
 
 def _key_of(body: EditedBody) -> str:
-    return hashlib.sha256(json.dumps(asdict(body.state)).encode()).hexdigest()
+    return hashlib.sha256(repr(body.state).encode()).hexdigest()
 
 
 live = Live()

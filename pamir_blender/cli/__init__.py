@@ -21,10 +21,10 @@ from typing import TextIO
 
 from ..errors import Cancelled, PamirError
 from .arguments import BAD_INPUT, build_parser, options_from_args
-from .runner import LocalRunner, ReconstructJob, Runner, backend_module
+from .runner import Job, LocalRunner, OnProgress, Runner, backend_module
 from .terminal import ProgressLine, own_stdout, plain_lines, stop_signals
 
-__all__ = ["ReconstructJob", "Runner", "build_parser", "main", "options_from_args"]
+__all__ = ["Job", "OnProgress", "Runner", "build_parser", "main", "options_from_args"]
 
 OK, FAILED, STOPPED = 0, 1, 130
 _BACKEND_KINDS = ("backend", "memory", "error")  # failures that no other photo or option would avoid
@@ -66,33 +66,59 @@ def main(
 
 
 def _run(args: argparse.Namespace, runner: Runner, stdout: TextIO, stopped: threading.Event) -> None:
-    if args.command == "reconstruct":
+    if args.command in ("reconstruct", "regenerate"):
         _reconstruct(args, runner, stdout, stopped)
+    elif args.command == "suggest":
+        _suggest(args, runner, stdout, stopped)
     elif args.command == "check":
         _check(args, runner, stdout)
     else:
         stdout.write(backend_module("pamir.parameter_table").format_parameter_table() + "\n")
 
 
-def _reconstruct(args: argparse.Namespace, runner: Runner, stdout: TextIO, stopped: threading.Event) -> None:
+def _finish_job(args: argparse.Namespace, runner: Runner, stopped: threading.Event) -> Path:
     job = options_from_args(args)
     began = time.monotonic()
     progress = ProgressLine(quiet=args.json)
     try:
-        folder = runner.reconstruct(job, progress, stopped.is_set)
+        folder = runner.run(job, progress, stopped.is_set)
     finally:
         progress.end()
-    text = (Path(folder) / "result.json").read_text(encoding="utf-8")
+    if not args.json:
+        print(f"done in {time.monotonic() - began:.1f} s", file=sys.stderr)
+    return Path(folder)
+
+
+def _reconstruct(args: argparse.Namespace, runner: Runner, stdout: TextIO, stopped: threading.Event) -> None:
+    folder = _finish_job(args, runner, stopped)
+    text = (folder / "result.json").read_text(encoding="utf-8")
     if args.json:
         stdout.write(text)
         return
     result = json.loads(text)
     for warning in result.get("photo", {}).get("warnings", ()):
         print(f"note: {warning}", file=sys.stderr)
+    optimised = result.get("optimisation")
+    if optimised:
+        print(f"note: body optimisation: {optimised['reason']}", file=sys.stderr)
     overlap = result.get("silhouette_iou")
-    score = "" if overlap is None else f"; silhouette IoU {overlap:.3f}"
-    print(f"done in {time.monotonic() - began:.1f} s{score}", file=sys.stderr)
+    if overlap is not None:
+        print(f"silhouette IoU {overlap:.3f}", file=sys.stderr)
     stdout.write(f"{folder}\n")
+
+
+def _suggest(args: argparse.Namespace, runner: Runner, stdout: TextIO, stopped: threading.Event) -> None:
+    folder = _finish_job(args, runner, stopped)
+    text = (folder / "suggestions.json").read_text(encoding="utf-8")
+    if args.json:
+        stdout.write(text)
+        return
+    found = json.loads(text)
+    print(f"energy now {found['energy_now']:.4f}", file=sys.stderr)
+    for entry in found["suggestions"]:
+        stdout.write(f"{folder / entry['folder']}\t{entry['energy']:.4f}\t{entry['label']}\n")
+    if not found["suggestions"]:
+        print(f"no suggestions: {found['reason']}", file=sys.stderr)
 
 
 def _check(args: argparse.Namespace, runner: Runner, stdout: TextIO) -> None:

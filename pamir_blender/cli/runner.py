@@ -17,9 +17,13 @@ OnProgress = Callable[[str, float, str], None]
 
 
 @dataclass(frozen=True)
-class ReconstructJob:
-    """``options`` are the fields of ``pipeline.ReconstructOptions``; every path is absolute."""
+class Job:
+    """``task`` "reconstruct", "regenerate" or "suggest"; every path is absolute.
 
+    ``options`` are the fields of the pipeline's options of that task.
+    """
+
+    task: str
     options: dict[str, Any]
     out: Path
     device: str
@@ -28,9 +32,7 @@ class ReconstructJob:
 class Runner(Protocol):
     """Who does the work. Both methods raise the errors of :mod:`pamir_blender.errors`."""
 
-    def reconstruct(
-        self, job: ReconstructJob, on_progress: OnProgress, cancelled: Callable[[], bool]
-    ) -> Path:
+    def run(self, job: Job, on_progress: OnProgress, cancelled: Callable[[], bool]) -> Path:
         """Run one job; returns the result's folder."""
 
     def check(self, device: str) -> dict[str, Any]:
@@ -40,16 +42,14 @@ class Runner(Protocol):
 class LocalRunner:
     """Runs the pipeline in this process."""
 
-    def reconstruct(
-        self, job: ReconstructJob, on_progress: OnProgress, cancelled: Callable[[], bool]
-    ) -> Path:
+    def run(self, job: Job, on_progress: OnProgress, cancelled: Callable[[], bool]) -> Path:
         """See :class:`Runner`."""
         pipeline = backend_module("pipeline")
-        options = pipeline.ReconstructOptions(**job.options)
+        options = getattr(pipeline, f"{job.task.capitalize()}Options")(**job.options)
         if cancelled():
             raise Cancelled("Cancelled.")
         backend = pipeline.Backend(device=job.device)
-        return backend.reconstruct(options, job.out, on_progress=on_progress, cancelled=cancelled)
+        return getattr(backend, job.task)(options, job.out, on_progress=on_progress, cancelled=cancelled)
 
     def check(self, device: str) -> dict[str, Any]:
         """See :class:`Runner`."""

@@ -276,7 +276,7 @@ def test_yaw_and_pitch_turn_the_root_about_the_pelvis(character):
     bpy.context.view_layer.update()
     after = read_pose(armature)
     yaw, pitch = axis_angle_to_matrix(np.array([[0, 0.5, 0], [-0.2, 0, 0]]))
-    expected = pitch @ yaw @ axis_angle_to_matrix(before.pose[:1])[0]
+    expected = yaw @ pitch @ axis_angle_to_matrix(before.pose[:1])[0]
     assert axis_angle_to_matrix(after.pose[:1])[0] == pytest.approx(expected, abs=1e-5)
     assert after.pose[1:] == pytest.approx(before.pose[1:], abs=1e-5)
     assert (armature.pose.bones["pelvis"].head - head).length < 1e-5

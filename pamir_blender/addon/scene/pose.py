@@ -85,7 +85,8 @@ def read_pose(armature: bpy.types.Object, depsgraph: bpy.types.Depsgraph | None 
         turned = rest @ nearest_rotation(local) @ np.swapaxes(rest, 1, 2)
         move = rest[0] @ np.array(bones[0].location, np.float64)
     else:
-        posed = [armature.evaluated_get(depsgraph).pose.bones[name].matrix for name in JOINT_NAMES]
+        evaluated = armature.evaluated_get(depsgraph).pose.bones
+        posed = [evaluated[name].matrix for name in JOINT_NAMES]
         world = nearest_rotation(np.array([m.to_3x3() for m in posed], np.float64) @ np.swapaxes(rest, 1, 2))
         turned = np.stack([world[i] if p < 0 else world[p].T @ world[i] for i, p in enumerate(JOINT_PARENTS)])
         move = np.array(posed[0].translation - bones[0].bone.head_local, np.float64)

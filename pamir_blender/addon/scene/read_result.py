@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ...arrays import MAX_FACES, MAX_VERTICES, Arrays
 from ...body_state import BodyState
 from ...errors import RequestError, ResultError
-from .arrays import MAX_FACES, MAX_VERTICES, Arrays
 from .result_info import Placed, ResultInfo, read_info
 
 JOINTS = 24

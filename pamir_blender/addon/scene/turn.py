@@ -28,9 +28,9 @@ def follow_sliders(collection: bpy.types.Collection) -> None:
 
 
 def turned(yaw: float, pitch: float) -> np.ndarray:
-    """(3, 3): first ``yaw`` about the camera's up, then ``pitch`` about its right, radians, body frame.
+    """(3, 3): first ``pitch`` about the camera's right, then ``yaw`` about its up, radians, body frame.
 
     Positive yaw turns the body to its own left, positive pitch bows it to the camera.
     """
     about_up, about_right = axis_angle_to_matrix(np.array([[0.0, yaw, 0.0], [pitch, 0.0, 0.0]]))
-    return about_right @ about_up
+    return about_up @ about_right

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import ResultError
+from .errors import ResultError
 
 MAX_VERTICES = 8_000_000
 MAX_FACES = 16_000_000
@@ -23,7 +23,7 @@ _DAMAGE = (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zip
 class Arrays:
     """The arrays of one ``.npz``, each bounded by its header before it is read."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self.path = path
         try:
             with zipfile.ZipFile(path) as archive:
