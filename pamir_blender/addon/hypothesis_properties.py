@@ -55,6 +55,7 @@ class PAMIR_PG_hypothesis(bpy.types.PropertyGroup):
     options: bpy.props.StringProperty(options={"HIDDEN"})
     info: bpy.props.StringProperty(options={"HIDDEN"})
     optimisation: bpy.props.StringProperty(options={"HIDDEN"})
+    picture: bpy.props.PointerProperty(type=bpy.types.Image, options={"HIDDEN"})
     shown: bpy.props.BoolProperty(
         name="Show",
         description="Show this hypothesis in its own pose beside whatever else is shown",

@@ -33,7 +33,7 @@ class PAMIR_UL_hypotheses(bpy.types.UIList):
     ) -> None:
         """Draw the row."""
         row = layout.row(align=True)
-        picture = previews.hypothesis_icon(item.uid)
+        picture = previews.packed_icon(item.picture)
         if picture:
             row.prop(item, "name", text="", emboss=False, icon_value=picture)
         else:

@@ -8,8 +8,6 @@ import bpy
 import bpy.utils.previews
 import numpy as np
 
-from .scene import thumbnail
-
 _KEPT = 32
 _wanted: set[str] = set()
 _collection: bpy.utils.previews.ImagePreviewCollection | None = None
@@ -31,36 +29,39 @@ def photo_icon(path: str) -> int:
     return _collection[key].icon_id
 
 
-def hypothesis_icon(uid: str) -> int:
-    """The icon id of a hypothesis' picture, or 0 while there is none.
+def packed_icon(image: bpy.types.Image | None) -> int:
+    """The icon id of a small image that is packed in the file, or 0 while there is none.
 
     Only looked up here: the picture is unpacked by a timer, not while a panel is drawn.
     """
-    if _collection is None or not uid or bpy.app.background:
+    if _collection is None or image is None:
         return 0
-    found = _collection.get(f"hypothesis {uid}")
-    if found is not None:
-        return found.icon_id
-    if uid not in _wanted:
-        _wanted.add(uid)
-        if not bpy.app.timers.is_registered(load_wanted):
-            bpy.app.timers.register(load_wanted, first_interval=0.0)
+    key = _key(image)
+    if key in _collection:
+        return _collection[key].icon_id
+    _wanted.add(image.name_full)
+    if not bpy.app.background and not bpy.app.timers.is_registered(load_wanted):
+        bpy.app.timers.register(load_wanted, first_interval=0.0)
     return 0
+
+
+def _key(image: bpy.types.Image) -> str:
+    return f"packed {image.session_uid} {image.name_full}"
 
 
 def load_wanted() -> None:
     """Make the icons that panels asked for from the pictures packed in the file."""
-    for uid in tuple(_wanted):
-        _wanted.discard(uid)
-        image = thumbnail.find_any(uid)
-        if image is None or _collection is None:
+    for image in [image for image in bpy.data.images if image.name_full in _wanted]:
+        if _collection is None or image.channels != 4 or _key(image) in _collection:
             continue
-        icon = _collection.new(f"hypothesis {uid}")
         pixels = np.empty(len(image.pixels), np.float32)
         image.pixels.foreach_get(pixels)
+        icon = _collection.new(_key(image))
         icon.image_size = image.size
-        if image.channels == 4:
-            icon.image_pixels_float.foreach_set(pixels)
+        icon.image_pixels_float.foreach_set(pixels)
+        icon.icon_size = image.size
+        icon.icon_pixels_float.foreach_set(pixels)
+    _wanted.clear()
 
 
 def register() -> None:

@@ -250,8 +250,25 @@ def test_save_and_reload_keep_everything(several, tmp_path):
     ownership.find_collection("abc").pamir.active_index = 2
     follows(several[2])
     assert record.edited_of(entries()[1]) == ("left_elbow",)
-    thumbnails = [i for i in bpy.data.images if i.get("pamir_thumbnail")]
-    assert len(thumbnails) == 3 and all(i.packed_file is not None and i.size[0] == 64 for i in thumbnails)
+    assert all(e.picture.packed_file is not None and e.picture.size[0] == 64 for e in entries())
+
+
+def test_pictures_become_icons_outside_of_drawing(several):
+    from pamir_blender.addon import previews
+
+    image = entries()[0].picture
+    assert previews.packed_icon(None) == 0 and previews.packed_icon(image) == 0
+    previews.load_wanted()
+    # Without a window Blender gives icons no numbers; their pixels it keeps.
+    icon = previews._collection[previews._key(image)]
+    assert tuple(icon.image_size) == (64, 64)
+    assert np.array(icon.image_pixels_float[:]) == pytest.approx(np.array(image.pixels[:]), abs=0.01)
+
+
+def test_an_artist_deleting_the_collection_leaves_no_pictures_behind(several):
+    bpy.data.collections.remove(ownership.find_collection("abc"))
+    bpy.data.orphans_purge(do_recursive=True)
+    assert not [i for i in bpy.data.images if i.name.startswith("PaMIR thumbnail")]
 
 
 def test_a_damaged_result_leaves_the_list_as_it_was(several, tmp_path, photo, snapshot):

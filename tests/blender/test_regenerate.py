@@ -1,9 +1,11 @@
 """Turn a bone, get another person: from Pose Mode to the worker and back, with the made-up backend."""
 
+import hashlib
 import json
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -12,6 +14,7 @@ import synthetic_person as person
 
 import pamir_blender
 from pamir_blender.addon.jobs import runner
+from pamir_blender.addon.operators import job_operator
 from pamir_blender.addon.preferences import get_preferences, settings
 from pamir_blender.addon.regeneration import RegenerateJob, regenerate_request
 from pamir_blender.addon.scene import hypotheses, hypothesis_mesh, ownership, record
@@ -437,6 +440,45 @@ def test_a_missing_photo_is_named_and_found_again(character, tmp_path):
     assert record.info_of(entries()[1]).photo == str(moved)
     with pytest.raises(RuntimeError, match="cannot be used"):
         bpy.ops.pamir.relink_photo(filepath=str(tmp_path / "nothing.png"))
+
+
+def test_another_photo_is_taken_with_a_warning(character, photo, tmp_path, capfd):
+    character()
+    file = Path(bpy.context.scene.pamir.photo_path)
+    info = json.loads(entries()[0].info)
+    info["photo_digest"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    entries()[0].info = json.dumps(info)
+    bpy.ops.pamir.relink_photo(filepath=str(file))
+    assert "different photo" not in capfd.readouterr().out
+    other = tmp_path / "other.png"
+    other.write_bytes(file.read_bytes() + b"more")
+    assert bpy.ops.pamir.relink_photo(filepath=str(other)) == {"FINISHED"}
+    assert "different photo" in capfd.readouterr().out
+
+
+def test_nothing_is_imported_while_the_artist_drags(character, monkeypatch):
+    character()
+    turn()
+
+    class Operator(job_operator.JobOperator):
+        def make_job(self, context):
+            return RegenerateJob(regenerate_request(found(), settings()), found()["pamir_character"])
+
+        def report(self, *_):
+            pass
+
+    operator, dragging = Operator(), True
+    monkeypatch.setattr(job_operator, "_dragging", lambda context: dragging)
+    assert operator._start(bpy.context)
+    event = SimpleNamespace(type="TIMER", value="NOTHING")
+    for _ in range(60):
+        assert operator.modal(bpy.context, event) == {"PASS_THROUGH"}
+        time.sleep(0.02)
+    assert len(entries()) == 1
+    dragging = False
+    while operator.modal(bpy.context, event) == {"PASS_THROUGH"}:
+        time.sleep(0.02)
+    assert len(entries()) == 2
 
 
 def test_a_result_of_an_older_version_says_that_it_cannot(addon, tmp_path, photo, arrays):

@@ -44,7 +44,7 @@ class JobOperator:
             runner.cancel()
             _redraw(context)
             return {"RUNNING_MODAL"}
-        if event.type != "TIMER":
+        if event.type != "TIMER" or _dragging(context):
             return {"PASS_THROUGH"}
         if runner.job is self._job:
             runner.step()
@@ -98,6 +98,15 @@ class JobOperator:
         if self._timer is not None:
             context.window_manager.event_timer_remove(self._timer)
             self._timer = None
+
+
+def _dragging(context: bpy.types.Context) -> bool:
+    """Whether the artist is moving something right now: what that holds on to must not change under it."""
+    return any(
+        operator.bl_idname.startswith("TRANSFORM_OT_")
+        for window in context.window_manager.windows
+        for operator in window.modal_operators
+    )
 
 
 def _redraw(context: bpy.types.Context) -> None:

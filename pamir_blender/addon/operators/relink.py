@@ -40,10 +40,14 @@ class PAMIR_OT_relink_photo(Explained, bpy.types.Operator):
         collection = active_collection(context)
         path = Path(bpy.path.abspath(self.filepath)).absolute()
         try:
-            found = _digest(path)
             entry = hypotheses.current(collection)
             options, info = record.options_of(entry), record.info_of(entry)
-            before = options.get("photo") or info.photo if self.what == "photo" else options.get("mask")
+            mask = options.get("mask")
+            before = options.get("photo") or info.photo
+            photo = path if self.what == "photo" else Path(before)
+            mask = path if self.what == "mask" else Path(mask) if mask else None
+            same = _is_same(photo, mask, info.photo_digest)
+            _digest(path)  # it can be read
             for each in collection.pamir.hypotheses:
                 record.relink(each, self.what, str(path))
         except (PamirError, OSError) as error:
@@ -51,13 +55,26 @@ class PAMIR_OT_relink_photo(Explained, bpy.types.Operator):
             return {"CANCELLED"}
         if self.what == "photo":
             collection["pamir_photo"] = str(path)
-            relink_photo(collection, before or "", str(path))
-        if self.what == "photo" and not options.get("mask") and info.photo_digest not in ("", found):
-            self.report({"WARNING"}, "This is a different photo from the one the character was made from.")
+            relink_photo(collection, before, str(path))
+        if info.photo_digest and same is False:
+            text = f"This is a different {self.what} from the one the character was made from."
+            self.report({"WARNING"}, text)
+        elif same is None:
+            self.report({"WARNING"}, "Whether it is the same file shows once both photo and mask are found.")
         else:
             self.report({"INFO"}, f"The {self.what} is {path}.")
         context.window_manager.pamir.clear()
         return {"FINISHED"}
+
+
+def _is_same(photo: Path, mask: Path | None, digest: str) -> bool | None:
+    """Whether photo and mask are those of ``digest`` (see :class:`..contracts.Photo`); None: not known."""
+    if not photo.is_file() or (mask is not None and not mask.is_file()):
+        return None
+    found = _digest(photo)
+    if mask is not None:
+        found = hashlib.sha256((found + _digest(mask)).encode()).hexdigest()
+    return found == digest
 
 
 def _digest(path: Path) -> str:

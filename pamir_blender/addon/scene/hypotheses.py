@@ -44,6 +44,7 @@ def add(
         obj = _create(collection, result, armature, owner, uid)
         made = collection.pamir.hypotheses.add()
         record.write(made, result, uid, name or _name(collection, result))
+        made.picture = thumbnail.load(result.info.folder, owner)
         hypothesis_mesh.let_rest(obj)
         if active or not followed:
             activate(collection, len(collection.pamir.hypotheses) - 1)
@@ -64,8 +65,6 @@ def _create(
     frame = rest_frame(result.body)
     obj = create_clothed(_object_name(collection), result.clothed, frame, armature, owner)
     hypothesis_mesh.remember_posed(obj, result.clothed, result.body)
-    if thumbnail.find(owner, uid) is None:
-        thumbnail.keep(result.info.folder, owner, uid)
     body = ownership.find_object(owner, "body")
     if body is not None:
         follow.drop_corrective(body, uid)
@@ -168,6 +167,8 @@ def renew(collection: bpy.types.Collection, result: Result, uid: str) -> None:
         if uid != collection.pamir.current:
             hypothesis_mesh.let_rest(obj)
     entry.folder = str(result.info.folder)
+    if entry.picture is None:
+        entry.picture = thumbnail.load(result.info.folder, owner)
     if uid == collection.pamir.current:
         remember(collection, record.info_of(entry))
     arrange(collection)
@@ -191,7 +192,6 @@ def duplicate(collection: bpy.types.Collection, index: int, uid: str) -> None:
             block[hypothesis_mesh.HYPOTHESIS] = uid
         collection.objects.link(twin)
         hypothesis_mesh.let_rest(twin)
-    thumbnail.copy(owner, source, uid)
     body = ownership.find_object(owner, "body")
     if body is not None:
         follow.copy_corrective(body, source, uid)
@@ -212,11 +212,11 @@ def delete(collection: bpy.types.Collection, index: int) -> None:
     if uid == collection.pamir.current:
         activate(collection, index + 1 if index + 1 < len(entries) else index - 1)
     followed = collection.pamir.current
+    _forget(collection, uid)
     hypothesis_mesh.remove(owner, uid)
     body = ownership.find_object(owner, "body")
     if body is not None:
         follow.drop_corrective(body, uid)
-    _forget(collection, uid)
     collection.pamir.active_index = _index(collection, followed)
     arrange(collection)
 

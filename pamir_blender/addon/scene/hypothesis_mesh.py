@@ -81,15 +81,8 @@ def remove(owner: str, uid: str) -> None:
     mine = [block for block in owned(owner) if block.get(HYPOTHESIS) == uid]
     objects = [block for block in mine if isinstance(block, bpy.types.Object)]
     bpy.data.batch_remove(objects)
-    while True:  # a material holds on to its image
-        unused = [b for b in owned(owner) if b.get(HYPOTHESIS) == uid and _only_ours(b)]
-        if not unused:
-            return
+    while unused := [block for block in owned(owner) if block.users == 0]:  # a material holds on to its image
         bpy.data.batch_remove(unused)
-
-
-def _only_ours(block: bpy.types.ID) -> bool:
-    return block.users - int(block.use_fake_user) <= 0
 
 
 def _key(obj: bpy.types.Object) -> bpy.types.ShapeKey | None:

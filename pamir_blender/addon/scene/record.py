@@ -78,7 +78,7 @@ def copy(source: bpy.types.PropertyGroup, target: bpy.types.PropertyGroup, uid: 
     """Make ``target`` say what ``source`` says, under its own id and name."""
     for field in ("kind", "created", "edited", "flipped", "folder", "state", "rest", "options", "info"):
         setattr(target, field, getattr(source, field))
-    target.optimisation = source.optimisation
+    target.optimisation, target.picture = source.optimisation, source.picture
     target.uid, target.name = uid, name
 
 
