@@ -87,6 +87,18 @@ def result_folder(tmp_path, photo, arrays):
 
 
 @pytest.fixture
+def character(addon, photo):
+    """Reconstructs a photo whose name says how it goes from then on, and finds the character's parts."""
+
+    def make(story="fine", extra=""):
+        bpy.context.scene.pamir.photo_path = photo(f"{story} {extra}".strip())
+        assert bpy.ops.pamir.reconstruct() == {"FINISHED"}
+        return next(c for c in bpy.data.collections if c.get("pamir_character"))
+
+    return make
+
+
+@pytest.fixture
 def snapshot():
     """Everything in Blender that a failed or cancelled job must leave as it was."""
 

@@ -56,7 +56,7 @@ def test_a_python_without_bpy_is_refused(source, tmp_path):
 def test_the_zip_holds_what_it_should(archive):
     names = zipfile.ZipFile(archive).namelist()
     assert {"__init__.py", "blender_manifest.toml", "LICENSE", "models/open_body.npz"} <= set(names)
-    assert "worker/server.py" in names and "pipeline.py" in names
+    assert "worker/server.py" in names and "pipeline/__init__.py" in names
     assert not any("training" in n or "__pycache__" in n or "test" in n for n in names)
     assert not any("smplx" in n.lower() or "build_something" in n for n in names)
 

@@ -1,78 +1,26 @@
 """Turn a bone, get another person: from Pose Mode to the worker and back, with the made-up backend."""
 
-import hashlib
 import json
-import shutil
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import bpy
 import numpy as np
 import pytest
 import synthetic_person as person
+from posing import edited, entries, found, part, points, results, step_until, turn
 
 import pamir_blender
 from pamir_blender.addon.jobs import runner
 from pamir_blender.addon.operators import job_operator
 from pamir_blender.addon.preferences import get_preferences, settings
 from pamir_blender.addon.regeneration import RegenerateJob, regenerate_request
-from pamir_blender.addon.scene import hypotheses, hypothesis_mesh, ownership, record
-from pamir_blender.addon.scene.edited_body import read_edited_body
+from pamir_blender.addon.scene import hypothesis_mesh, ownership, record
 from pamir_blender.addon.scene.pose import apply_pose, read_pose
 from pamir_blender.addon.scene.rotations import axis_angle_to_matrix, matrix_to_axis_angle
-from pamir_blender.body_state import BodyState
 from pamir_blender.depth_flip import flip_depth
 
 ELBOW = person.ORDER.index("left_elbow")
-
-
-@pytest.fixture
-def character(addon, photo):
-    """Reconstructs a photo whose name says how it goes from then on, and finds the character's parts."""
-
-    def make(story="fine", extra=""):
-        bpy.context.scene.pamir.photo_path = photo(f"{story} {extra}".strip())
-        assert bpy.ops.pamir.reconstruct() == {"FINISHED"}
-        return found()
-
-    return make
-
-
-def found():
-    (collection,) = (c for c in bpy.data.collections if c.get("pamir_character"))
-    return collection
-
-
-def part(role):
-    return ownership.find_object(found()["pamir_character"], role)
-
-
-def entries():
-    return found().pamir.hypotheses
-
-
-def turn(bone="left_elbow", angle=0.7):
-    pose_bone = part("armature").pose.bones[bone]
-    pose_bone.rotation_mode = "XYZ"
-    pose_bone.rotation_euler.x += angle
-    bpy.context.view_layer.update()
-
-
-def edited():
-    collection = found()
-    depsgraph = bpy.context.evaluated_depsgraph_get()
-    return read_edited_body(collection, hypotheses.current(collection), depsgraph)
-
-
-def points(obj):
-    found_points = np.empty(3 * len(obj.data.vertices), np.float32)
-    obj.data.vertices.foreach_get("co", found_points)
-    return found_points.reshape(-1, 3)
-
-
-def results():
-    return sorted(p for p in Path(get_preferences().results_folder).iterdir())
 
 
 def start():
@@ -80,14 +28,6 @@ def start():
     job = RegenerateJob(regenerate_request(collection, settings()), collection["pamir_character"])
     runner.start(job, settings())
     return job
-
-
-def step_until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened"
-        runner.step()
-        time.sleep(0.02)
 
 
 def state():
@@ -389,73 +329,6 @@ def test_loading_another_file_in_the_middle(character, tmp_path):
     assert not any(".partial" in p.name for p in results())
 
 
-def test_save_close_reopen_and_go_on(character, tmp_path):
-    character()
-    turn()
-    bpy.ops.pamir.regenerate()
-    path = str(tmp_path / "saved.blend")
-    bpy.ops.wm.save_as_mainfile(filepath=path)
-    runner.shutdown()
-    bpy.ops.wm.open_mainfile(filepath=path)
-    assert not edited().changed
-    turn("right_knee", 0.5)
-    assert bpy.ops.pamir.regenerate() == {"FINISHED"}
-    assert [e.edited for e in entries()] == ["", "left_elbow", "right_knee,left_elbow"]
-
-
-def test_a_lost_result_folder_changes_nothing_and_is_made_again(character):
-    character()
-    turn()
-    bpy.ops.pamir.regenerate()
-    shutil.rmtree(get_preferences().results_folder)
-    old = entries()[1].folder
-    turn("right_knee", 0.5)
-    assert bpy.ops.pamir.recompute() == {"FINISHED"}
-    assert entries()[1].folder != old and Path(entries()[1].folder, "scene.npz").is_file()
-    # The very hypothesis, not the pose the bones are in now.
-    options = json.loads(Path(entries()[1].folder, "options.json").read_text())
-    assert BodyState.from_arrays(**options["body"]) == record.state_of(entries()[1])
-    assert len(entries()) == 2 and edited().turned == ("right_knee",)
-
-
-def test_a_deleted_mesh_is_made_again(character):
-    collection = character()
-    before = points(part("clothed"))
-    bpy.data.objects.remove(part("clothed"))
-    bpy.ops.pamir.recompute()
-    obj = hypothesis_mesh.mesh_of(collection, entries()[0].uid)
-    assert obj == part("clothed") and np.array_equal(points(obj), before)
-
-
-def test_a_missing_photo_is_named_and_found_again(character, tmp_path):
-    character()
-    photo = Path(bpy.context.scene.pamir.photo_path)
-    moved = tmp_path / "elsewhere.png"
-    photo.rename(moved)
-    with pytest.raises(RuntimeError, match=r"(?s)photo .*fine.png is not there.*again"):
-        bpy.ops.pamir.regenerate()
-    bpy.ops.pamir.relink_photo(filepath=str(moved))
-    assert part("camera").data.background_images[0].image.filepath == str(moved)
-    assert bpy.ops.pamir.regenerate() == {"FINISHED"}
-    assert record.info_of(entries()[1]).photo == str(moved)
-    with pytest.raises(RuntimeError, match="cannot be used"):
-        bpy.ops.pamir.relink_photo(filepath=str(tmp_path / "nothing.png"))
-
-
-def test_another_photo_is_taken_with_a_warning(character, photo, tmp_path, capfd):
-    character()
-    file = Path(bpy.context.scene.pamir.photo_path)
-    info = json.loads(entries()[0].info)
-    info["photo_digest"] = hashlib.sha256(file.read_bytes()).hexdigest()
-    entries()[0].info = json.dumps(info)
-    bpy.ops.pamir.relink_photo(filepath=str(file))
-    assert "different photo" not in capfd.readouterr().out
-    other = tmp_path / "other.png"
-    other.write_bytes(file.read_bytes() + b"more")
-    assert bpy.ops.pamir.relink_photo(filepath=str(other)) == {"FINISHED"}
-    assert "different photo" in capfd.readouterr().out
-
-
 def test_nothing_is_imported_while_the_artist_drags(character, monkeypatch):
     character()
     turn()
@@ -479,26 +352,6 @@ def test_nothing_is_imported_while_the_artist_drags(character, monkeypatch):
     while operator.modal(bpy.context, event) == {"PASS_THROUGH"}:
         time.sleep(0.02)
     assert len(entries()) == 2
-
-
-def test_a_result_of_an_older_version_says_that_it_cannot(addon, tmp_path, photo, arrays):
-    folder = person.write_folder(tmp_path / "old", arrays, photo("fine"))
-    told = json.loads((folder / "result.json").read_text())
-    del told["camera"], told["hypothesis"]
-    (folder / "result.json").write_text(json.dumps(told))
-    bpy.ops.pamir.import_result(directory=str(folder))
-    with pytest.raises(RuntimeError, match="older version"):
-        bpy.ops.pamir.regenerate()
-    assert len(entries()) == 1
-
-
-def test_tampered_options_are_refused(character):
-    character()
-    for options in ({"resolution": "high"}, {"unknown": 1}, {"box": [1, 2]}, {"photo": 3}):
-        stored = {"photo": bpy.context.scene.pamir.photo_path, **options}
-        entries()[0].options = json.dumps(stored)
-        with pytest.raises(RuntimeError, match=r"Error: (?!Unexpected)"):
-            bpy.ops.pamir.regenerate()
 
 
 def test_every_button_says_why_it_is_off(character):
