@@ -45,7 +45,12 @@ class WorkerRunner:
             raise BackendError(
                 "No Python for the worker is set. Choose the backend's Python in the add-on's preferences."
             )
-        client = WorkerClient(found.worker_python, found.log_folder, arguments=runner.arguments)
+        client = WorkerClient(
+            found.worker_python,
+            found.log_folder,
+            packages=found.worker_packages,
+            arguments=runner.arguments,
+        )
         try:
             return client.run(request, *callbacks)
         finally:

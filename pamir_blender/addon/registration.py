@@ -5,8 +5,9 @@ from __future__ import annotations
 from . import command, handlers, panels, preferences, previews, properties
 from .jobs import runner
 from .operators import CLASSES as OPERATORS
+from .operators import setup_backend
 
-_MODULES = (preferences, properties, previews, handlers, command)
+_MODULES = (preferences, properties, previews, handlers, command, setup_backend)
 
 
 def register() -> None:
