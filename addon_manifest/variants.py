@@ -57,9 +57,13 @@ class Variant:
         arguments = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", self.python]
         for tag in _WHEEL_TAGS[self.platform]:
             arguments += ["--platform", tag]
-        if self.index is not None:
-            arguments += ["--extra-index-url", self.index]
         return arguments
+
+    def index_arguments(self, name: str) -> list[str]:
+        """pip's arguments for where the package ``name`` comes from: only torch has an index of its own."""
+        if self.index is None or name != "torch":
+            return []
+        return ["--extra-index-url", self.index, "--retries", "1"]
 
     def environment(self) -> dict[str, str]:
         """What environment markers are evaluated against (PEP 508)."""

@@ -70,14 +70,17 @@ def resolve(variant: Variant) -> Resolution:
     asked: dict[str, frozenset[str]] = {}
     while todo := {n: frozenset(lines) for n, lines in wanted.items() if asked.get(n) != lines}:
         asked.update(todo)
-        found = _report(variant, [line for lines in todo.values() for line in lines])
-        if found is None:
-            found = {}
-            for name, lines in todo.items():
-                one = _report(variant, lines)
-                if one is None:
-                    unknown[name] = " ".join(sorted(lines))
-                found.update(one or {})
+        found: dict[str, dict[str, Any]] = {}
+        own = {name: todo.pop(name) for name in list(todo) if variant.index_arguments(name)}
+        together = _report(variant, [line for lines in todo.values() for line in lines]) if todo else {}
+        if together is None:
+            own.update(todo)
+        for name, lines in own.items():
+            one = _report(variant, lines, name)
+            if one is None:
+                unknown[name] = " ".join(sorted(lines))
+            found.update(one or {})
+        found.update(together or {})
         for name, item in found.items():
             reports[name] = item
             for line in item["metadata"].get("requires_dist", ()):
@@ -97,12 +100,13 @@ def _want(line: str, variant: Variant, wanted: dict[str, set[str]]) -> None:
     wanted.setdefault(name, set()).add(f"{requirement.name}{requirement.specifier}")
 
 
-def _report(variant: Variant, lines: Iterable[str]) -> dict[str, dict[str, Any]] | None:
+def _report(variant: Variant, lines: Iterable[str], name: str = "") -> dict[str, dict[str, Any]] | None:
+    """pip's choice for these requirements, or None if it finds none for one of them."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
         command += ["--no-deps", "--target", folder, "--report", str(report)]
-        command += [*variant.pip_arguments(), *lines]
+        command += [*variant.pip_arguments(), *variant.index_arguments(name), *lines]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             return None
@@ -151,7 +155,8 @@ def fetch(resolution: Resolution, folder: Path) -> list[Path]:
         file = folder / wheel.file
         if not (file.is_file() and wheel.sha256 in ("", sha256(file))):
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "-d", str(folder)]
-            command += [*variant.pip_arguments(), f"{wheel.name}==={wheel.version}"]
+            command += [*variant.pip_arguments(), *variant.index_arguments(wheel.name)]
+            command.append(f"{wheel.name}==={wheel.version}")
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode or not file.is_file():
                 raise BuildError(f"{wheel.file} cannot be fetched:\n{done.stderr.strip()[-2000:]}")

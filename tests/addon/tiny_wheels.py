@@ -22,10 +22,10 @@ def write_wheel(folder, name, files, version="1.0"):
     return path
 
 
-def write_bundle(folder, wheels, **changes):
+def write_bundle(folder, files, **changes):
     """``bundle.json`` for these files, as the build writes it but for ``changes``."""
     entries = []
-    for wheel in wheels:
+    for wheel in files:
         with zipfile.ZipFile(wheel) as archive:
             members = archive.infolist()
         entries.append(
