@@ -134,16 +134,15 @@ def create(
 def _environment(base: Path, partial: Path, steps: _Steps) -> list[str | Path]:
     """Make the empty environment if it is not there yet; the command that installs into it."""
     python, cache = python_of(partial), partial / "cache"
-    pip = [python, "-m", "pip", "install", "--no-input", "--progress-bar", "raw", "--cache-dir", cache]
-    uv = shutil.which("uv")
-    with_pip, _ = run_lines([base, "-I", "-c", "import ensurepip, venv"], lambda line: None, steps.cancelled)
-    if with_pip == 0:
+    if steps.code([base, "-I", "-c", "import ensurepip, venv"]) == 0:
+        pip = [python, "-m", "pip", "install", "--no-input", "--cache-dir", cache]
         if not python.is_file() or steps.code([python, "-m", "pip", "--version"]):
             steps.run("Making an environment", [base, "-I", "-m", "venv", "--clear", partial])
-            # Older ones cannot say how far they are.
-            steps.run("Updating pip", [python, "-m", "pip", "install", "--no-input", "-q", "pip>=24.1"])
-        return pip
-    if uv:
+        # Older ones do not say how far a download is. Should that fail, the next command says why.
+        steps.code([*pip, "-q", "pip>=24.1"])
+        told = steps.code([*pip, "--progress-bar", "raw", "--dry-run", "-q", "pip"]) == 0
+        return [*pip, "--progress-bar", "raw" if told else "off"]
+    if uv := shutil.which("uv"):
         if not python.is_file():
             steps.run("Making an environment", [uv, "venv", "--python", base, "--allow-existing", partial])
         return [uv, "pip", "install", "--python", python, "--cache-dir", cache]
