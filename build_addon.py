@@ -19,7 +19,15 @@ from pathlib import Path
 from addon_manifest.archive import MANIFEST, contents, pack, write_repository
 from addon_manifest.errors import BuildError
 from addon_manifest.variants import BACKENDS, BLENDERS, PLATFORMS, PYTHONS, Variant, all_variants
-from addon_manifest.wheels import Resolution, bundle_description, fetch, resolve, sha256, unavailable
+from addon_manifest.wheels import (
+    Resolution,
+    bundle_description,
+    fetch,
+    licence_in,
+    resolve,
+    sha256,
+    unavailable,
+)
 from pamir_blender.addon.backend.managed import requirements
 
 ROOT = Path(__file__).resolve().parent
@@ -135,8 +143,11 @@ def _run(arguments: argparse.Namespace) -> None:
             raise BuildError("A zip with a backend is for one --platform and one --python. Name both.")
         variant = Variant(arguments.backend, arguments.platform, arguments.python)
         resolution = resolve(variant)
-        print(table(resolution), flush=True)
+        print(f"{variant.name}: {len(resolution.wheels)} wheels, {resolution.size / 1e6:.1f} MB", flush=True)
         wheels = fetch(resolution, arguments.wheels)
+        for wheel in wheels:
+            print(f"  {wheel.stat().st_size / 1e6:8.1f} MB  {wheel.name}  [{licence_in(wheel)}]")
+            print(f"               sha256 {sha256(wheel)}")
     archive = build(arguments.out, arguments.blender_python, variant, wheels)
     print(contents(archive))
     print(f"{archive}\n  {archive.stat().st_size / 1e6:.1f} MB, sha256 {sha256(archive)}")

@@ -6,6 +6,7 @@ generation after the other, with the markers of the zip's own platform.
 
 from __future__ import annotations
 
+import email.parser
 import hashlib
 import json
 import subprocess
@@ -63,7 +64,7 @@ def resolve(variant: Variant) -> Resolution:
     """Follow the backend's dependencies for ``variant``."""
     wanted: dict[str, set[str]] = {}
     for line in variant.requirements():
-        requirement = Requirement(line.replace("===", "=="))
+        requirement = Requirement(_plain(line))
         wanted[canonicalize_name(requirement.name)] = {line}
     reports: dict[str, dict[str, Any]] = {}
     unknown: dict[str, str] = {}
@@ -83,21 +84,29 @@ def resolve(variant: Variant) -> Resolution:
         found.update(together or {})
         for name, item in found.items():
             reports[name] = item
+            extras = {extra for line in asked[name] for extra in Requirement(_plain(line)).extras}
             for line in item["metadata"].get("requires_dist", ()):
-                _want(line, variant, wanted)
+                _want(line, variant, extras, wanted)
     wheels = tuple(_wheel(name, item) for name, item in sorted(reports.items()))
     return Resolution(variant, wheels, unknown)
 
 
-def _want(line: str, variant: Variant, wanted: dict[str, set[str]]) -> None:
+def _plain(line: str) -> str:
+    return line.replace("===", "==")
+
+
+def _want(line: str, variant: Variant, extras: set[str], wanted: dict[str, set[str]]) -> None:
+    """Add one line of a package's metadata to ``wanted`` if it holds for this variant and these extras."""
     requirement = Requirement(line)
     name = canonicalize_name(requirement.name)
     marker: Marker | None = requirement.marker
-    if name in NOT_BUNDLED or (marker is not None and not marker.evaluate(variant.environment())):
+    environments = [{**variant.environment(), "extra": extra} for extra in ("", *extras)]
+    if name in NOT_BUNDLED or (marker is not None and not any(map(marker.evaluate, environments))):
         return
     if name == "torch" and name in wanted:
         return
-    wanted.setdefault(name, set()).add(f"{requirement.name}{requirement.specifier}")
+    extras_wanted = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    wanted.setdefault(name, set()).add(f"{requirement.name}{extras_wanted}{requirement.specifier}")
 
 
 def _report(variant: Variant, lines: Iterable[str], name: str = "") -> dict[str, dict[str, Any]] | None:
@@ -130,7 +139,22 @@ def licence(metadata: dict[str, Any]) -> str:
     classified = [c.split(" :: ")[-1] for c in metadata.get("classifier", ()) if c.startswith("License ::")]
     text = named or "; ".join(c for c in classified if c != "OSI Approved") or metadata.get("license") or ""
     first = text.strip().split("\n")[0]
-    return first[:_LICENSE_LENGTH] or "not stated; see the wheel"
+    return first[:_LICENSE_LENGTH] or "not told before it is fetched"
+
+
+def licence_in(file: Path) -> str:
+    """The licence that a wheel itself states."""
+    with zipfile.ZipFile(file) as archive:
+        name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1)
+        stated = email.parser.BytesParser().parsebytes(archive.read(name), headersonly=True)
+    found = licence(
+        {
+            "license_expression": stated["License-Expression"],
+            "classifier": stated.get_all("Classifier", []),
+            "license": stated["License"],
+        }
+    )
+    return found if not found.startswith("not told") else "not stated in its metadata; see the wheel"
 
 
 def size_of(url: str) -> int | None:

@@ -63,14 +63,16 @@ def test_a_failed_try_is_explained_and_the_next_one_goes_on(index, tmp_path):
 
 
 def test_a_backend_that_does_not_start_does_not_replace_the_one_that_does(index, tmp_path):
-    target, _ = create(tmp_path)
+    working = tmp_path / "user" / "backend" / "works"
+    working.parent.mkdir(parents=True)
+    working.touch()
 
     def refuse(python):
         raise BackendError("does not start")
 
     with pytest.raises(BackendError, match="does not start"):
         create(tmp_path, check=refuse)
-    assert python_of(target).is_file()
+    assert working.is_file()
 
 
 def test_a_python_without_pip_and_venv_says_what_to_install(tmp_path, monkeypatch):
