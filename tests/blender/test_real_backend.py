@@ -4,6 +4,7 @@ Needs the backend's Python beside this one (``make test`` makes both) or in PAMI
 """
 
 import os
+import sys
 from pathlib import Path
 
 import bpy
@@ -13,15 +14,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def backend_python():
+    python = os.environ.get("PAMIR_BACKEND_PYTHON", str(ROOT / ".venvs/backend/bin/python"))
+    assert Path(python).exists(), f"no backend at {python}: run `make test`, or set PAMIR_BACKEND_PYTHON"
+    return python
+
+
 @pytest.fixture
 def real_backend(addon):
     from pamir_blender.addon.jobs import runner
     from pamir_blender.addon.preferences import get_preferences
 
-    python = os.environ.get("PAMIR_BACKEND_PYTHON", str(ROOT / ".venvs/backend/bin/python"))
-    assert Path(python).exists(), f"no backend at {python}: run `make test`, or set PAMIR_BACKEND_PYTHON"
     runner.arguments = None
-    get_preferences().worker_python = python
+    get_preferences().worker_python = backend_python()
     return addon
 
 
@@ -56,3 +61,35 @@ def test_a_photo_becomes_a_character(real_backend):
     assert image.size[0] >= 256
     assert camera.data.type == "ORTHO"
     assert camera.data.background_images[0].image is not None
+
+
+def test_the_zip_installed_into_empty_user_folders_makes_a_character(tmp_path):
+    """The real zip through Blender's own extension operators; the worker runs out of the installed copy."""
+    sys.path.insert(0, str(ROOT))
+    import build_addon
+
+    archive = build_addon.build(tmp_path / "dist", sys.executable)
+    assert archive.stat().st_size < 60e6
+    bpy.ops.extensions.package_install_files(
+        filepath=str(archive), repo="user_default", enable_on_install=True
+    )
+    module = "bl_ext.user_default.pamir_blender"
+    try:
+        preferences = bpy.context.preferences.addons[module].preferences
+        preferences.worker_python = backend_python()
+        preferences.results_folder = str(tmp_path / "results")
+        assert bpy.ops.pamir.check_backend() == {"FINISHED"}
+        found = sys.modules[f"{module}.addon.findings"].latest()
+        assert found and all(finding.good for finding in found), found
+        settings = bpy.context.scene.pamir
+        settings.photo_path, settings.resolution = str(ROOT / "examples" / "person.png"), "128"
+        assert bpy.ops.pamir.reconstruct() == {"FINISHED"}
+        assert _find("clothed").find_armature() == _find("armature")
+        package = Path(sys.modules[module].__file__).parent
+        log = max((Path(bpy.utils.extension_path_user(module)) / "logs").iterdir())
+        assert package != ROOT / "pamir_blender" and log.is_file()
+    finally:
+        bpy.ops.preferences.addon_disable(module=module)
+        index = [r.module for r in bpy.context.preferences.extensions.repos].index("user_default")
+        bpy.ops.extensions.package_uninstall(repo_index=index, pkg_id="pamir_blender")
+    assert not package.exists()
