@@ -8,7 +8,7 @@ import zipfile
 from pamir_blender.addon.backend.bundle import BUNDLE_FILE, this_platform
 
 
-def write_wheel(folder, name, files, version="1.0"):
+def write_wheel(folder, name, files, version="1.0", metadata=()):
     """``files`` maps paths to text; the metadata that pip needs comes by itself."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{version}-py3-none-any.whl"
@@ -16,7 +16,8 @@ def write_wheel(folder, name, files, version="1.0"):
     with zipfile.ZipFile(path, "w") as archive:
         for file, text in files.items():
             archive.writestr(file, text)
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        lines = ["Metadata-Version: 2.4", f"Name: {name}", f"Version: {version}", *metadata]
+        archive.writestr(f"{info}/METADATA", "\n".join(lines) + "\n")
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
     return path
