@@ -78,10 +78,21 @@ def pack(source: Path, out: Path, python: str, suffix: str = "") -> Path:
 
 
 def write_repository(folder: Path, python: str) -> Path:
-    """Make the folder of zips a static repository: ``index.json`` and ``index.html``; returns the former."""
+    """Make the folder of zips a static repository: ``index.json`` and ``index.html``; returns the former.
+
+    Raises :class:`BuildError` when there is no zip or when two zips are for the same Blender, between which
+    Blender could not choose.
+    """
     if not list(folder.glob("*.zip")):
         raise BuildError(f"{folder} holds no zip. Build one into it first, with --out {folder}.")
-    run_tool(python, extension_tool(python), "server-generate", "--repo-dir", str(folder), "--html")
+    said = run_tool(python, extension_tool(python), "server-generate", "--repo-dir", str(folder), "--html")
+    if "WARN" in said:
+        for name in ("index.json", "index.html"):
+            (folder / name).unlink(missing_ok=True)
+        raise BuildError(
+            f"{said}\nA repository holds one zip for each platform and Blender version: either the zip "
+            "without a backend, or one kind of zip with it. Move the others elsewhere."
+        )
     return folder / "index.json"
 
 
