@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
 
-from ..errors import DeviceMemoryError, PamirError
+from ..errors import BackendError, DeviceMemoryError, PamirError
 from .backend import managed, places, task
 from .backend.bundle import mismatch, read_bundle
 from .jobs import runner
@@ -18,11 +20,14 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if running is not None:
         _draw_progress(layout, running)
         return
-    if settings().worker_python:
+    python = settings().worker_python
+    if python and Path(python).is_file():
         return
     box = layout.box()
     box.label(text="One Step Left: the Backend", icon="IMPORT")
     wrapped(box, context, "PaMIR computes in a program of its own. It is not set up yet.", faint=True)
+    if python:
+        wrapped(box, context, f"There is no Python at {python}. Clear or change it below.", icon="ERROR")
     _draw_ways(box, context)
     if task.failure():
         warning = box.column()
@@ -42,7 +47,17 @@ def _draw_ways(box: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if bundle is not None and not reason:
         wrapped(box, context, f"It came with this zip and needs {bundle.unpacked / 1e9:.1f} GB.", faint=True)
         row.operator("pamir.unpack_backend", icon="PACKAGE")
-        return
+    else:
+        _draw_download(box, row, context, reason)
+    box.separator(factor=0.5)
+    wrapped(box, context, "Or use a Python that has the backend:", faint=True)
+    if PACKAGE in context.preferences.addons:
+        box.prop(get_preferences(), "worker_python", text="")
+
+
+def _draw_download(
+    box: bpy.types.UILayout, row: bpy.types.UILayout, context: bpy.types.Context, reason: str
+) -> None:
     row.operator("pamir.create_environment", icon="IMPORT")
     if reason:
         wrapped(box, context, reason, icon="INFO")
@@ -52,10 +67,6 @@ def _draw_ways(box: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if not bpy.app.online_access:
         wrapped(box, context, "Blender may not use the network yet.", icon="INTERNET_OFFLINE")
         box.operator("pamir.show_network_preferences", icon="PREFERENCES")
-    box.separator(factor=0.5)
-    wrapped(box, context, "Or use a Python that has the backend:", faint=True)
-    if PACKAGE in context.preferences.addons:
-        box.prop(get_preferences(), "worker_python", text="")
 
 
 def _draw_progress(layout: bpy.types.UILayout, running: task.SetupTask) -> None:
@@ -69,6 +80,13 @@ def _draw_progress(layout: bpy.types.UILayout, running: task.SetupTask) -> None:
 
 def draw_error_help(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Draw what can be done about the last job's error."""
-    if isinstance(runner.last_error, DeviceMemoryError) and settings().device != "cpu":
-        layout.operator("pamir.use_processor", icon="MEMORY")
+    if isinstance(runner.last_error, DeviceMemoryError):
+        if settings().device != "cpu":
+            layout.operator("pamir.use_processor", icon="MEMORY")
+    elif isinstance(runner.last_error, BackendError):
+        layout.operator("pamir.check_backend", icon="CHECKMARK")
+        if PACKAGE in context.preferences.addons:
+            layout.operator(
+                "preferences.addon_show", text="Open Preferences", icon="PREFERENCES"
+            ).module = PACKAGE
     layout.operator("pamir.copy_report", icon="COPYDOWN")

@@ -200,3 +200,17 @@ def test_the_report_tells_versions_paths_and_the_last_error(addon, monkeypatch):
     assert f"Blender: {bpy.app.version_string}" in text and "Nobody was found in beach.jpg." in text
     assert "Worker's Python: ~/venv/bin/python" in text and "erika" not in text
     assert bpy.ops.pamir.copy_report() == {"FINISHED"}
+
+
+def test_a_chosen_python_that_is_gone_brings_the_card_back(user):
+    preferences.get_preferences().worker_python = "/gone/bin/python"
+    text = " ".join(drawn(panels.PAMIR_PT_photo))
+    assert "There is no Python at /gone/bin/python" in text and "Download Backend..." in text
+
+
+def test_a_backend_that_fails_can_be_checked_from_the_panel(addon):
+    runner.last_error = BackendError("The worker crashed.")
+    bpy.context.window_manager.pamir.error = str(runner.last_error)
+    texts = drawn(panels.PAMIR_PT_photo)
+    assert "Check Backend" in texts and "Copy Report" in texts
+    runner.last_error = None

@@ -88,7 +88,7 @@ def torch_source(backend: str, platform: str = sys.platform) -> list[str]:
     """
     if mirror := os.environ.get("PAMIR_TORCH_INDEX"):
         return ["--index-url", mirror]
-    if (backend == "cpu") == platform.startswith("win"):
+    if platform == "darwin" or (backend == "cpu") == platform.startswith("win"):
         return []
     return ["--index-url", TORCH_INDEX + ("cpu" if backend == "cpu" else "cu130")]
 
