@@ -81,7 +81,8 @@ def _draw_progress(layout: bpy.types.UILayout, running: task.SetupTask) -> None:
 def draw_error_help(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Draw what can be done about the last job's error."""
     if isinstance(runner.last_error, DeviceMemoryError):
-        if settings().device != "cpu":
+        # The computer's own memory can be full, too; then the processor would be no help.
+        if "graphics card" in str(runner.last_error) and settings().device != "cpu":
             layout.operator("pamir.use_processor", icon="MEMORY")
     elif isinstance(runner.last_error, BackendError):
         layout.operator("pamir.check_backend", icon="CHECKMARK")
