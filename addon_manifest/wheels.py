@@ -20,15 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pip._vendor.packaging.markers import Marker
-from pip._vendor.packaging.requirements import Requirement
-from pip._vendor.packaging.utils import canonicalize_name
-
 from pamir_blender.addon.backend.bundle import FORMAT
 from pamir_blender.addon.backend.managed import NOT_BUNDLED
 
 from .errors import BuildError
 from .variants import Variant
+
+try:
+    from pip._vendor.packaging.requirements import Requirement
+    from pip._vendor.packaging.utils import canonicalize_name
+except ImportError:  # an environment that uv made; a zip without a backend needs no pip
+    Requirement = None
 
 _LICENSE_LENGTH = 60
 
@@ -61,7 +63,9 @@ class Resolution:
 
 
 def resolve(variant: Variant) -> Resolution:
-    """Follow the backend's dependencies for ``variant``."""
+    """Follow the backend's dependencies for ``variant``; raises :class:`BuildError` without pip."""
+    if Requirement is None:
+        raise BuildError(f"{sys.executable} has no pip, which finds the wheels. Use a Python that has.")
     wanted: dict[str, set[str]] = {}
     for line in variant.requirements():
         requirement = Requirement(_plain(line))
@@ -99,7 +103,7 @@ def _want(line: str, variant: Variant, extras: set[str], wanted: dict[str, set[s
     """Add one line of a package's metadata to ``wanted`` if it holds for this variant and these extras."""
     requirement = Requirement(line)
     name = canonicalize_name(requirement.name)
-    marker: Marker | None = requirement.marker
+    marker = requirement.marker
     environments = [{**variant.environment(), "extra": extra} for extra in ("", *extras)]
     if name in NOT_BUNDLED or (marker is not None and not any(map(marker.evaluate, environments))):
         return

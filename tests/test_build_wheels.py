@@ -111,3 +111,9 @@ def test_every_variant_says_where_torch_comes_from():
 def test_a_backend_zip_needs_a_platform_and_a_python(capsys):
     assert build_addon.main(["--backend", "cpu"]) == 1
     assert "Name both" in capsys.readouterr().err
+
+
+def test_without_pip_only_a_backend_cannot_be_built(monkeypatch):
+    monkeypatch.setattr(wheels, "Requirement", None)
+    with pytest.raises(BuildError, match="has no pip"):
+        wheels.resolve(LINUX)
