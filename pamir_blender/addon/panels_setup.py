@@ -18,7 +18,7 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Draw the card while there is no backend; nothing otherwise."""
     running = task.running()
     if running is not None:
-        _draw_progress(layout, running)
+        _draw_progress(layout, context, running)
         return
     python = settings().worker_python
     if python and Path(python).is_file():
@@ -69,12 +69,13 @@ def _draw_download(
         box.operator("pamir.show_network_preferences", icon="PREFERENCES")
 
 
-def _draw_progress(layout: bpy.types.UILayout, running: task.SetupTask) -> None:
+def _draw_progress(layout: bpy.types.UILayout, context: bpy.types.Context, running: task.SetupTask) -> None:
     box = layout.box()
     box.label(text=running.title, icon="TIME")
     row = box.row()
     row.scale_y = 1.4
-    row.progress(factor=running.fraction, type="BAR", text=f"{running.message}  {running.fraction:.0%}")
+    row.progress(factor=running.fraction, type="BAR", text=f"{running.fraction:.0%}")
+    wrapped(box, context, running.message, faint=True)
     box.operator("pamir.cancel_setup", icon="CANCEL")
 
 
