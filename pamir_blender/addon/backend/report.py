@@ -1,4 +1,4 @@
-"""One text that tells a helper what is going on: versions, device, paths, the last error. No bpy."""
+"""One text that tells whoever helps what is going on: versions, device, paths, the last error. No bpy."""
 
 from __future__ import annotations
 

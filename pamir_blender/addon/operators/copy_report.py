@@ -13,7 +13,7 @@ from ..preferences import settings
 
 
 def report_text(context: bpy.types.Context) -> str:
-    """What a helper wants to know; the home folder is written as ``~``."""
+    """What somebody who helps wants to know; the home folder is written as ``~``."""
     now, state = settings(), context.window_manager.pamir
     facts = {
         "PaMIR": __version__,
