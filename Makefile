@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.13 || command -v p
 BACKEND := .venvs/backend/bin/python
 BLENDERS := $(wildcard .venvs/blender-*/bin/python)
 
-.PHONY: demo test lint bench setup-demo setup-test
+.PHONY: demo test test-all lint bench bench-addon setup-demo setup-test
 
 demo: setup-demo  ## Install, reconstruct the example, leave out/demo.{blend,glb,png}
 	@set -e; blender=$$(ls .venvs/blender-*/bin/python | head -n 1); $$blender scripts/demo.py --backend $(BACKEND) --out out
@@ -11,12 +11,18 @@ demo: setup-demo  ## Install, reconstruct the example, leave out/demo.{blend,glb
 test: setup-test lint  ## Every test: backend, then the add-on in each Blender
 	@bash scripts/run_tests.sh
 
+test-all: test  ## Also build the zip with a backend inside and use it with the network unplugged; minutes
+	$(BACKEND) -m pytest tests/install
+
 lint: setup-test
 	$(BACKEND) -m ruff check .
 	$(BACKEND) -m ruff format --check .
 
 bench: setup-test  ## Stage times of both network sizes as a table
 	$(BACKEND) -m pamir_blender bench
+
+bench-addon: setup-test  ## Seconds to register the add-on and to draw its panel, in each Blender
+	@set -e; for blender in $(BLENDERS); do $$blender scripts/bench_addon.py; done
 
 setup-demo:
 	@$(PYTHON) scripts/setup_env.py demo

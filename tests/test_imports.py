@@ -53,6 +53,7 @@ ALLOWED = {
     "worker.server": LEAVES | {"worker", "pipeline"},
     "worker.__main__": LEAVES | {"worker", "pipeline"},
     "addon": LEAVES | {"worker.client", "worker.protocol", "cli", "result"},
+    "addon.backend": LEAVES | {"worker.client", "worker.process"},
     "training": LEAVES | {"body", "pamir", "photo", "rasterise"},
 }
 # Third-party packages that a part may never load, at any depth of its own code.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
-from .. import cli
 from ..errors import BackendError
 from ..worker import protocol
 from ..worker.client import WorkerClient
 from .jobs import runner
 from .preferences import settings
+
+if TYPE_CHECKING:
+    from .. import cli
 
 PROGRAM = "blender --command pamir"
 
@@ -49,7 +51,12 @@ class WorkerRunner:
             raise BackendError(
                 "No Python for the worker is set. Choose the backend's Python in the add-on's preferences."
             )
-        client = WorkerClient(found.worker_python, found.log_folder, arguments=runner.arguments)
+        client = WorkerClient(
+            found.worker_python,
+            found.log_folder,
+            packages=found.worker_packages,
+            arguments=runner.arguments,
+        )
         try:
             return client.run(request, *callbacks)
         finally:
@@ -58,6 +65,8 @@ class WorkerRunner:
 
 def run(arguments: list[str]) -> int:
     """Run one command line; returns the exit status."""
+    from .. import cli  # only here: Blender starts faster without it
+
     return cli.main(arguments, runner=WorkerRunner(), prog=PROGRAM)
 
 

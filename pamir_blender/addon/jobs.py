@@ -51,8 +51,10 @@ class Runner:
         self.arguments: list[str] | None = None
         """What the worker's Python is told to run; None means this package's own worker."""
         self._client: WorkerClient | None = None
-        self._client_for: tuple[str, Path] | None = None
+        self._client_for: tuple[str, Path | None, Path] | None = None
         self._submitted = False
+        self.last_error: PamirError | None = None
+        """Why the last job failed, if it did."""
 
     @property
     def busy(self) -> bool:
@@ -133,11 +135,11 @@ class Runner:
 
     def _client_of(self, settings: Settings) -> WorkerClient:
         """The client for these settings; another Python means another worker."""
-        wanted = (settings.worker_python, settings.log_folder)
+        wanted = (settings.worker_python, settings.worker_packages, settings.log_folder)
         if self._client is None or self._client_for != wanted:
             if self._client is not None:
                 self._client.close()
-            self._client = WorkerClient(wanted[0], wanted[1], arguments=self.arguments)
+            self._client = WorkerClient(wanted[0], wanted[2], packages=wanted[1], arguments=self.arguments)
             self._client_for = wanted
         return self._client
 
@@ -178,7 +180,7 @@ class Runner:
             self._finish(job, job.error)
 
     def _finish(self, job: Job, error: PamirError | None) -> None:
-        self.job, job.error = None, error
+        self.job, job.error, self.last_error = None, error, error
         if error is not None:
             job.roll_back()
         if job.yields:

@@ -12,8 +12,8 @@ from . import active, previews
 from .jobs import runner
 from .operators.overlay import DISPLAYS
 from .operators.view import PARTS
+from .panels_setup import draw_error_help, draw_setup
 from .panels_text import wrapped
-from .preferences import PACKAGE, settings
 from .scene import overlay
 from .scene.collection import DOUBTFUL, doubtful_limbs, limb_label, recall
 
@@ -66,12 +66,7 @@ class PAMIR_PT_photo(_Sidebar, bpy.types.Panel):
         row = layout.row()
         row.scale_y = 1.8
         row.operator("pamir.reconstruct", icon="OUTLINER_OB_ARMATURE")
-        if not settings().worker_python:
-            wrapped(layout, context, "The Python that runs PaMIR is not set yet.", icon="INFO")
-            if PACKAGE in context.preferences.addons:
-                layout.operator(
-                    "preferences.addon_show", text="Open Preferences", icon="PREFERENCES"
-                ).module = PACKAGE
+        draw_setup(layout, context)
 
     def _draw_progress(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         state = context.window_manager.pamir
@@ -94,6 +89,7 @@ class PAMIR_PT_photo(_Sidebar, bpy.types.Panel):
         if state.log:
             operator = box.operator("wm.path_open", text="Open Log", icon="TEXT")
             operator.filepath = state.log
+        draw_error_help(box, context)
 
 
 class PAMIR_PT_options(_Sidebar, bpy.types.Panel):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
 
-from ..paths import package_root
+from .backend.places import Found, find_backend
 
 PACKAGE = __package__.rpartition(".")[0]
 """The add-on's name to Blender: ``bl_ext.REPOSITORY.pamir_blender``, or plain ``pamir_blender`` elsewhere."""
@@ -55,13 +54,15 @@ class PAMIR_AP_preferences(bpy.types.AddonPreferences):
     def draw(self, context: bpy.types.Context) -> None:
         """Draw the page and what the last backend check found."""
         from .panels_backend import draw_findings
+        from .panels_setup import draw_setup
 
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
         column = layout.column()
-        default = default_worker_python()
-        column.prop(self, "worker_python", placeholder=default or "Not found: choose a Python")
+        default = default_backend()
+        place = str(default.packages or default.python)
+        column.prop(self, "worker_python", placeholder=place or "Not found: choose a Python")
         column.prop(self, "device")
         column.separator()
         column.prop(self, "size")
@@ -70,9 +71,11 @@ class PAMIR_AP_preferences(bpy.types.AddonPreferences):
         column.separator()
         column.prop(self, "results_folder", placeholder=str(default_results_folder()))
         column.separator()
-        row = column.row()
+        draw_setup(layout, context)
+        row = layout.row()
         row.scale_y = 1.3
         row.operator("pamir.check_backend", icon="CHECKMARK")
+        row.operator("pamir.copy_report", icon="COPYDOWN")
         draw_findings(layout, context)
 
 
@@ -104,6 +107,7 @@ class Settings:
     """The preferences with every empty field filled in and every path absolute."""
 
     worker_python: str
+    worker_packages: Path | None
     device: str
     size: str
     body_model: str | None
@@ -115,8 +119,11 @@ class Settings:
 def settings() -> Settings:
     """The present :class:`Settings`; ``worker_python`` is empty when none is set or found."""
     preferences = get_preferences()
+    chosen = _absolute(preferences.worker_python)
+    backend = Found(chosen) if chosen else default_backend()
     return Settings(
-        worker_python=_absolute(preferences.worker_python) or default_worker_python(),
+        worker_python=backend.python,
+        worker_packages=backend.packages,
         device=preferences.device,
         size=preferences.size,
         body_model=_absolute(preferences.body_model) or None,
@@ -126,11 +133,9 @@ def settings() -> Settings:
     )
 
 
-def default_worker_python() -> str:
-    """The backend environment of a source tree or of the add-on's own folder, or an empty string."""
-    inside = Path("Scripts", "python.exe") if sys.platform == "win32" else Path("bin", "python")
-    places = (package_root() / ".venvs" / "backend", user_folder() / "backend")
-    return next((str(place / inside) for place in places if (place / inside).is_file()), "")
+def default_backend() -> Found:
+    """The backend that is used when no Python is chosen; its ``python`` is empty if there is none."""
+    return find_backend(user_folder())
 
 
 def default_results_folder() -> Path:
@@ -143,6 +148,14 @@ def user_folder() -> Path:
     if PACKAGE.startswith("bl_ext."):
         return Path(bpy.utils.extension_path_user(PACKAGE))
     return Path(bpy.utils.user_resource("DATAFILES", path=PACKAGE))
+
+
+def redraw_interface() -> None:
+    """Redraw what shows progress: the 3D views' sidebars and the preferences."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in {"VIEW_3D", "PREFERENCES"}:
+                area.tag_redraw()
 
 
 def _absolute(path: str) -> str:

@@ -16,9 +16,20 @@ from . import (
 )
 from .jobs import runner
 from .operators import CLASSES as OPERATORS
+from .operators import setup_backend
 
 _CLASSES = (*OPERATORS, *panels.CLASSES[:2], *panels_hypotheses.CLASSES, *panels.CLASSES[2:])
-_MODULES = (preferences, properties, hypothesis_properties, previews, files_there, live, handlers, command)
+_MODULES = (
+    preferences,
+    properties,
+    hypothesis_properties,
+    previews,
+    files_there,
+    live,
+    handlers,
+    command,
+    setup_backend,
+)
 
 
 def register() -> None:

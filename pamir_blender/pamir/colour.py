@@ -15,6 +15,7 @@ from torch import Tensor
 from ..camera import CROP_SIZE, CropWindow, box_to_crop
 from ..errors import Cancelled
 from ..rasterise import fragments, nearest, sample
+from .chunks import in_chunks
 
 ColourQuery = Callable[[Tensor], Tensor]
 """Points (N, 3) float32 of the box to (N, 4) in [0, 1]: colour C' (sRGB) and alpha."""
@@ -103,15 +104,16 @@ def query_colours(
     """C' and alpha (N, 4) float32 at box points (N, 3), at most ``chunk`` points a call."""
     result = np.empty((len(points), 4), np.float32)
     points = np.ascontiguousarray(points, np.float32)
-    for start in range(0, len(points), chunk):
+
+    def check_cancelled() -> None:
         if cancelled is not None and cancelled():
             raise Cancelled("colouring was cancelled")
-        part = torch.from_numpy(points[start : start + chunk])
-        with torch.inference_mode():
-            colours = query(part if device is None else part.to(device))
-        result[start : start + len(part)] = colours.float().cpu().numpy()
+
+    for start, colours in in_chunks(query, points, chunk, device, check_cancelled):
+        end = start + len(colours)
+        result[start:end] = colours.float().cpu().numpy()
         if progress is not None:
-            progress((start + len(part)) / len(points))
+            progress(end / len(points))
     return result
 
 

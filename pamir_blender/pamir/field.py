@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..errors import Cancelled, RequestError, SurfaceError
+from .chunks import in_chunks
 
 Query = Callable[[Tensor], Tensor]
 """Points (N, 3) float32 in the box to occupancy (N,) in [0, 1]."""
@@ -67,15 +68,12 @@ class FieldSampler:
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Logits (N,) float32 of points (N, 3) float32; never exactly zero."""
         values = np.empty(len(points), np.float32)
-        for start in range(0, len(points), self.chunk):
-            self.check_cancelled()
-            part = torch.from_numpy(points[start : start + self.chunk])
-            with torch.inference_mode():
-                occupancy = self.query(part if self.device is None else part.to(self.device))
-            if occupancy.shape != (len(part),):
-                raise ValueError(f"the query gave {tuple(occupancy.shape)} for {len(part)} points")
-            values[start : start + len(part)] = occupancy.float().cpu().numpy()
-            self.points_evaluated += len(part)
+        chunks = in_chunks(self.query, points, self.chunk, self.device, self.check_cancelled)
+        for start, occupancy in chunks:
+            if occupancy.ndim != 1:
+                raise ValueError(f"the query gave {tuple(occupancy.shape)}, not one value a point")
+            values[start : start + len(occupancy)] = occupancy.float().cpu().numpy()
+            self.points_evaluated += len(occupancy)
             self._report()
         if not np.isfinite(values).all():
             raise SurfaceError(

@@ -27,6 +27,18 @@ SILENCE_SECONDS = 60.0
 """A working process that sends nothing for this long is taken for hung; heartbeats come every two."""
 
 
+def worker_command(packages: Path | None = None) -> list[str]:
+    """What a Python is told in order to be the worker.
+
+    With ``packages`` it sees that folder and its standard library, and nothing that was ever installed into
+    it: Blender's own Python has a NumPy for Blender.
+    """
+    launch = str(Path(__file__).resolve().with_name("launch.py"))
+    if packages is None:
+        return [launch]
+    return ["-I", "-S", "-X", "utf8", launch, "--packages", str(packages)]
+
+
 class WorkerClient:
     """The worker as its user sees it: submit requests, poll events.
 
@@ -35,7 +47,8 @@ class WorkerClient:
     :data:`protocol.FINAL` from :meth:`poll`, whatever happens to the process. The process starts with the
     first job, stays warm between jobs, and is started anew after it ended. Use from one thread.
 
-    ``arguments`` replaces what Python is told to run; the default is this very package's worker.
+    ``packages`` is a folder of packages to use instead of Python's own. ``arguments`` replaces what Python is
+    told to run; the default is this very package's worker.
     """
 
     def __init__(
@@ -43,13 +56,13 @@ class WorkerClient:
         python: Path | str,
         log_dir: Path | str,
         *,
+        packages: Path | None = None,
         arguments: Sequence[str] | None = None,
         cancel_seconds: float = CANCEL_SECONDS,
         silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
         self.python, self.log_dir = Path(python), Path(log_dir)
-        launch = Path(__file__).resolve().with_name("launch.py")
-        self._arguments = [str(launch)] if arguments is None else list(arguments)
+        self._arguments = worker_command(packages) if arguments is None else list(arguments)
         self._cancel_seconds, self._silence_seconds = cancel_seconds, silence_seconds
         self._process: WorkerProcess | None = None
         self._events: queue.SimpleQueue[protocol.Event] = queue.SimpleQueue()

@@ -1,8 +1,9 @@
 """Start the worker out of a folder that is on nobody's ``sys.path``.
 
-``PYTHON launch.py [arguments]`` does what ``python -m pamir_blender.worker [arguments]`` does, for a package
-that may lie in an extension's folder: that folder's neighbours, other people's add-ons, must not become
-importable, and the package must come from here even where another copy is installed.
+``PYTHON launch.py [--packages FOLDER] [arguments]`` does what
+``python -m pamir_blender.worker [arguments]`` does, with the packages in FOLDER before any others, for a
+package that may lie in an extension's folder: that folder's neighbours, other people's add-ons, must not
+become importable, and the package must come from here even where another copy is installed.
 """
 
 import sys
@@ -17,6 +18,9 @@ def main() -> None:
     import runpy
     from pathlib import Path
 
+    if sys.argv[1:2] == ["--packages"]:
+        sys.path.insert(0, sys.argv[2])
+        del sys.argv[1:3]
     package = Path(__file__).resolve().parents[1]
     # A script's own folder comes first on sys.path; its modules must not shadow anybody's.
     sys.path[:] = [entry for entry in sys.path if entry and Path(entry).resolve() != package / "worker"]

@@ -1,5 +1,7 @@
 """The built zip, installed into real Blender as an artist does."""
 
+import importlib.util
+import json
 import shutil
 import subprocess
 import sys
@@ -12,8 +14,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "bl_ext.user_default.pamir_blender"
 
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "addon")]
+from tiny_wheels import write_wheel  # noqa: E402
+
 import build_addon  # noqa: E402
+from pamir_blender.addon.backend.bundle import this_platform  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +82,71 @@ def installed(archive):
     yield sys.modules[MODULE]
     bpy.ops.preferences.addon_disable(module=MODULE)
     bpy.ops.extensions.package_uninstall(repo_index=_repository_index(), pkg_id="pamir_blender")
+
+
+@pytest.fixture(scope="module")
+def bundled(source, tmp_path_factory):
+    """The same extension with wheels of a few bytes as its backend, for this Blender's Python."""
+    folder, wheels = tmp_path_factory.mktemp("bundled"), tmp_path_factory.mktemp("wheels")
+    shutil.copytree(source, folder / "pamir_blender")
+    python = ".".join(map(str, sys.version_info[:2]))
+    variant = build_addon.Variant("cpu", this_platform(), python)
+    files = [
+        write_wheel(wheels, "numpy", {"numpy/__init__.py": ""}),
+        write_wheel(wheels, "two", {"two.py": ""}),
+    ]
+    build_addon.stage_backend(folder / "pamir_blender", variant, files)
+    return folder / "pamir_blender"
+
+
+def test_a_zip_with_a_backend_is_the_same_twice_and_keeps_its_wheels_as_files(bundled, tmp_path):
+    first = build_addon.pack(bundled, tmp_path / "a", sys.executable, "-cpu")
+    again = build_addon.pack(bundled, tmp_path / "b", sys.executable, "-cpu")
+    assert first.read_bytes() == again.read_bytes() and first.name.endswith("-cpu.zip")
+    names = set(zipfile.ZipFile(first).namelist())
+    assert {"backend/bundle.json", "backend/requirements.txt", "backend/two-1.0-py3-none-any.whl"} <= names
+    assert "backend/" in build_addon.contents(first)
+
+
+def test_an_installed_zip_with_a_backend_gives_blender_none_of_it(bundled, tmp_path):
+    """The real worker checks what was unpacked: these wheels are no backend, so none is had."""
+    archive = build_addon.pack(bundled, tmp_path, sys.executable, "-cpu")
+    bpy.ops.extensions.package_install_files(
+        filepath=str(archive), repo="user_default", enable_on_install=True
+    )
+    try:
+        assert bpy.ops.pamir.unpack_backend.poll()
+        with pytest.raises(RuntimeError, match=r"does not work.*No module named 'torch'"):
+            bpy.ops.pamir.unpack_backend()
+        user = Path(bpy.utils.extension_path_user(MODULE))
+        assert not [p for p in (user / "bundled").iterdir() if p.suffix != ".partial"]
+        assert importlib.util.find_spec("two") is None and "two" not in sys.modules
+        site = Path(bpy.utils.user_resource("EXTENSIONS")) / ".local"
+        assert not list(site.rglob("two.py")) and not list(site.rglob("numpy"))
+    finally:
+        bpy.ops.preferences.addon_disable(module=MODULE)
+        bpy.ops.extensions.package_uninstall(repo_index=_repository_index(), pkg_id="pamir_blender")
+
+
+def test_a_folder_of_zips_becomes_a_repository(archive, bundled, tmp_path):
+    with pytest.raises(build_addon.BuildError, match="holds no zip"):
+        build_addon.write_repository(tmp_path, sys.executable)
+    shutil.copy(archive, tmp_path)
+    index = json.loads(build_addon.write_repository(tmp_path, sys.executable).read_text("utf-8"))
+    (entry,) = index["data"]
+    assert entry["id"] == "pamir_blender" and entry["archive_url"] == f"./{archive.name}"
+    assert entry["archive_hash"] == f"sha256:{build_addon.sha256(archive)}"
+    build_addon.pack(bundled, tmp_path, sys.executable, "-cpu")
+    with pytest.raises(build_addon.BuildError, match="one zip for each platform"):
+        build_addon.write_repository(tmp_path, sys.executable)
+
+
+def test_the_manifest_asks_for_what_the_add_on_does_and_no_more(source):
+    manifest = build_addon.tomllib.loads((source / build_addon.MANIFEST).read_text("utf-8"))
+    assert set(manifest["permissions"]) == {"files", "network", "clipboard"}
+    for reason in manifest["permissions"].values():
+        assert len(reason) <= 64 and reason[-1].isalnum()
+    assert "wheels" not in manifest
 
 
 def _repository_index():

@@ -12,6 +12,7 @@ import bpy
 import pytest
 
 from pamir_blender.addon import panels, panels_hypotheses, preferences
+from pamir_blender.addon.backend.places import Found
 from pamir_blender.addon.jobs import runner
 from pamir_blender.addon.preferences import get_preferences
 from pamir_blender.addon.scene import import_result, ownership
@@ -142,7 +143,7 @@ def test_a_photo_that_is_gone_is_said_to_be(addon):
 
 def test_without_a_python_the_panel_says_so(addon, monkeypatch):
     get_preferences().worker_python = ""
-    monkeypatch.setattr(preferences, "default_worker_python", lambda: "")
+    monkeypatch.setattr(preferences, "default_backend", lambda: Found(""))
     assert any("Python" in text for text in drawn(panels.PAMIR_PT_photo))
 
 

@@ -3,10 +3,13 @@
 Needs the backend's Python beside this one (``make test`` makes both) or in PAMIR_BACKEND_PYTHON.
 """
 
+import sys
+from pathlib import Path
+
 import bpy
 import numpy as np
 import pytest
-from real_backend import ROOT, use_real_backend
+from real_backend import ROOT, backend_python, use_real_backend
 
 
 @pytest.fixture
@@ -46,3 +49,35 @@ def test_a_photo_becomes_a_character(real_backend):
     assert image.size[0] >= 256
     assert camera.data.type == "ORTHO"
     assert camera.data.background_images[0].image is not None
+
+
+def test_the_zip_installed_into_empty_user_folders_makes_a_character(tmp_path):
+    """The real zip through Blender's own extension operators; the worker runs out of the installed copy."""
+    sys.path.insert(0, str(ROOT))
+    import build_addon
+
+    archive = build_addon.build(tmp_path / "dist", sys.executable)
+    assert archive.stat().st_size < 60e6
+    bpy.ops.extensions.package_install_files(
+        filepath=str(archive), repo="user_default", enable_on_install=True
+    )
+    module = "bl_ext.user_default.pamir_blender"
+    try:
+        preferences = bpy.context.preferences.addons[module].preferences
+        preferences.worker_python = backend_python()
+        preferences.results_folder = str(tmp_path / "results")
+        assert bpy.ops.pamir.check_backend() == {"FINISHED"}
+        found = sys.modules[f"{module}.addon.findings"].latest()
+        assert found and all(finding.good for finding in found), found
+        settings = bpy.context.scene.pamir
+        settings.photo_path, settings.resolution = str(ROOT / "examples" / "person.png"), "128"
+        assert bpy.ops.pamir.reconstruct() == {"FINISHED"}
+        assert _find("clothed").find_armature() == _find("armature")
+        package = Path(sys.modules[module].__file__).parent
+        log = max((Path(bpy.utils.extension_path_user(module)) / "logs").iterdir())
+        assert package != ROOT / "pamir_blender" and log.is_file()
+    finally:
+        bpy.ops.preferences.addon_disable(module=module)
+        index = [r.module for r in bpy.context.preferences.extensions.repos].index("user_default")
+        bpy.ops.extensions.package_uninstall(repo_index=index, pkg_id="pamir_blender")
+    assert not package.exists()

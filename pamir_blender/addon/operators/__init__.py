@@ -6,6 +6,7 @@ from . import (
     cancel,
     check_backend,
     choose_photo,
+    copy_report,
     export_glb,
     hypotheses,
     live_preview,
@@ -15,6 +16,7 @@ from . import (
     regenerate,
     relink,
     results,
+    setup_backend,
     view,
 )
 
@@ -22,6 +24,12 @@ CLASSES = (
     reconstruct.PAMIR_OT_reconstruct,
     cancel.PAMIR_OT_cancel,
     check_backend.PAMIR_OT_check_backend,
+    copy_report.PAMIR_OT_copy_report,
+    setup_backend.PAMIR_OT_unpack_backend,
+    setup_backend.PAMIR_OT_create_environment,
+    setup_backend.PAMIR_OT_cancel_setup,
+    setup_backend.PAMIR_OT_show_network_preferences,
+    setup_backend.PAMIR_OT_use_processor,
     choose_photo.PAMIR_OT_choose_photo,
     choose_photo.PAMIR_OT_clear_photo,
     regenerate.PAMIR_OT_regenerate,

@@ -25,7 +25,7 @@ class PAMIR_OT_reconstruct(JobOperator, bpy.types.Operator):
         elif not context.scene.pamir.photo_path:
             cls.poll_message_set("Choose a photo first")
         elif not settings().worker_python:
-            cls.poll_message_set("Choose the worker's Python in the add-on's preferences first")
+            cls.poll_message_set("Set up the backend first: the panel offers the ways")
         else:
             return True
         return False
