@@ -21,7 +21,7 @@ run() {  # run NAME PYTHON ARGUMENT...
     skipped=$((skipped + $(count skipped "$log")))
     rm -f "$log"
 }
-run "backend" .venvs/backend/bin/python tests --ignore=tests/blender --ignore=tests/install "$@"
+run "backend" .venvs/backend/bin/python tests --ignore=tests/blender --ignore=tests/install --ignore=tests/gui "$@"
 for python in .venvs/blender-*/bin/python; do
     run "$(basename "$(dirname "$(dirname "$python")")")" "$python" tests/blender "$@"
 done

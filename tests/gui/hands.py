@@ -1,0 +1,105 @@
+"""Mouse, keyboard and eyes on a session's screen. Positions are screen pixels, y down from the top."""
+
+import io
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from session import HEIGHT, Session
+
+SETTLE_SECONDS = 0.06
+"""For Blender to handle a movement of the mouse before it is asked what lies under it."""
+
+# What Blender itself says about the button under the mouse: the operator's Python command, as Ctrl C copies it.
+_UNDER_MOUSE = """
+area, region = {place}
+bpy.context.window_manager.clipboard = ""
+with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area, region=region):
+    if bpy.ops.ui.copy_python_command_button.poll():
+        bpy.ops.ui.copy_python_command_button()
+value = bpy.context.window_manager.clipboard
+"""
+_PLACE = """next((a, r) for a in bpy.context.window_manager.windows[0].screen.areas if a.type == "{area}"
+        for r in a.regions if r.type == "{region}")"""
+
+
+class Hands:
+    """What a person does with one session's window."""
+
+    def __init__(self, session: Session, pictures: Path) -> None:
+        self.session, self.pictures = session, pictures
+        self._known: dict[str, tuple[int, int]] = {}
+
+    def look(self) -> np.ndarray:
+        """The screen now, (HEIGHT, WIDTH, 3) uint8."""
+        png = self.session.run("import", "-silent", "-window", "root", "png:-")
+        return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+    def picture(self, name: str) -> np.ndarray:
+        """Look, once nothing moves, and keep what is seen as ``NAME.png``."""
+        time.sleep(0.5)
+        seen = self.look()
+        Image.fromarray(seen).save(self.pictures / f"{name}.png", optimize=True)
+        return seen
+
+    def move(self, x: int, y: int) -> None:
+        """Move the mouse."""
+        self.session.run("xdotool", "mousemove", str(int(x)), str(int(y)))
+
+    def click(self, x: int, y: int) -> None:
+        """Move there and press the left button."""
+        self.move(x, y)
+        time.sleep(SETTLE_SECONDS)
+        self.session.run("xdotool", "mousedown", "1")
+        time.sleep(SETTLE_SECONDS)
+        self.session.run("xdotool", "mouseup", "1")
+        time.sleep(SETTLE_SECONDS)
+
+    def keys(self, *names: str) -> None:
+        """Press keys one after another; they go to what the mouse is over."""
+        for name in names:
+            self.session.run("xdotool", "key", name)
+            time.sleep(SETTLE_SECONDS)
+
+    def drag(self, start: tuple[int, int], end: tuple[int, int], button: int = 2) -> None:
+        """Hold a mouse button from one place to another."""
+        self.move(*start)
+        self.session.run("xdotool", "mousedown", str(button))
+        for step in range(1, 6):
+            self.move(*(a + (b - a) * step / 5 for a, b in zip(start, end, strict=True)))
+            time.sleep(0.02)
+        self.session.run("xdotool", "mouseup", str(button))
+
+    def box(self, area: str = "VIEW_3D", region: str = "WINDOW") -> tuple[int, int, int, int]:
+        """Where a region of the first window lies: left, top, right, bottom."""
+        place = _PLACE.format(area=area, region=region)
+        x, y, width, height = self.session.ask(
+            f"area, region = {place}\nvalue = [region.x, region.y, region.width, region.height]"
+        )
+        return x, HEIGHT - y - height, x + width, HEIGHT - y
+
+    def find(self, command: str, area: str = "VIEW_3D", region: str = "UI") -> tuple[int, int]:
+        """Where the button lies whose Python command contains ``command``, found with the mouse."""
+        known = self._known.get(command)
+        if known is not None and command in self._under(known, area, region):
+            return known
+        left, top, right, bottom = self.box(area, region)
+        # The tabs of the sidebar take its right edge; buttons in rows of two or three lie beside the middle.
+        for share in (0.4, 0.25, 0.7, 0.88, 0.1):
+            x = int(left + share * (right - left))
+            for y in range(top + 4, bottom - 4, 9):
+                if command in self._under((x, y), area, region):
+                    self._known[command] = (x, y + 3)
+                    return self._known[command]
+        self.picture(f"not-found-{command.replace('.', '-').replace('(', '')}")
+        raise AssertionError(f"no enabled button {command} in {area} {region}; a picture of it is kept")
+
+    def press(self, command: str, area: str = "VIEW_3D", region: str = "UI") -> None:
+        """Click the button whose Python command contains ``command``."""
+        self.click(*self.find(command, area, region))
+
+    def _under(self, place: tuple[int, int], area: str, region: str) -> str:
+        self.move(*place)
+        time.sleep(SETTLE_SECONDS)
+        return self.session.ask(_UNDER_MOUSE.format(place=_PLACE.format(area=area, region=region)))
