@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from ..errors import AssetsError
 from .augment import PLAIN, photo_like, random_toning
+from .depth_shift import shift_along
 from .rendering import sh_basis
 from .sampling import BOUNDS_MARGIN, FINE, UNIFORM
 from .storage import BOX_STEP, METRES_STEP, from_counts, read_arrays, read_json, unpack_volume
@@ -163,7 +164,7 @@ class ViewDataset(Dataset):
         wanted[UNIFORM] -= len(empty)
         chosen = np.concatenate([_draw(rng, subject["kind"], kind, wanted[kind]) for kind in range(4)])
         points = from_counts(subject["points"][chosen], METRES_STEP) @ turn + translation
-        dz = depth_shift(depth, subject["nearest"][chosen], subject["nearest_weight"][chosen])
+        dz = shift_along(depth, subject["nearest"][chosen], subject["nearest_weight"][chosen])
         # Far from the body the nearest of a few vertices says the shift well enough.
         few = body_true[::23]
         closest = ((few * few).sum(1) - 2 * empty @ few.T).argmin(axis=1)
@@ -194,7 +195,7 @@ class ViewDataset(Dataset):
         total = len(subject["surface"])
         chosen = rng.choice(total, self.color_count, replace=self.color_count > total)
         points = from_counts(subject["surface"][chosen], METRES_STEP) @ turn + translation
-        points[:, 2] += depth_shift(
+        points[:, 2] += shift_along(
             depth, subject["surface_nearest"][chosen], subject["surface_nearest_weight"][chosen]
         )
         normals = subject["surface_normals"][chosen].astype(np.float32) @ stored["rotation"].T
@@ -208,15 +209,6 @@ class ViewDataset(Dataset):
             "albedo": albedo,
             "visible": np.unpackbits(stored["visible"], count=total)[chosen].astype(bool),
         }
-
-
-def depth_shift(depth: np.ndarray, nearest: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """(N,) float32 shift of points from their body vertices' shifts ``depth`` (V,): eqs. 7-8.
-
-    ``nearest`` (N, 4) vertex numbers, ``weight`` (N, 4) uint8.
-    """
-    share = weight.astype(np.float32)
-    return (depth[nearest] * share).sum(axis=1) / np.maximum(share.sum(axis=1), 1)
 
 
 def _draw(rng: np.random.Generator, kinds: np.ndarray, kind: int, count: int) -> np.ndarray:

@@ -124,9 +124,9 @@ def _write(
     if rng.random() < job.garments:
         posed, added = add_garments(rng, posed)
         subject = posed.subject
-    surface, occupied = write_points(out / "subjects" / f"{job.key}.npz", posed, rng, job.options)
+    surface, occupied, outside = write_points(out / "subjects" / f"{job.key}.npz", posed, rng, job.options)
     if job.options.meshes:
-        write_arrays(out / "meshes" / f"{job.key}.npz", {"vertices": posed.vertices, "faces": subject.faces})
+        write_arrays(out / "meshes" / f"{job.key}.npz", {"vertices": posed.vertices, "faces": outside})
     worker.renderer.load(posed.vertices, posed.normals, subject.uv, subject.faces)
     worker.renderer.load_texture(subject.texture)
     sight = Sight(posed.vertices, subject.faces)

@@ -8,7 +8,8 @@ import torch
 
 from pamir_blender.errors import AssetsError
 from pamir_blender.pamir.voxelise import voxelise_occupancy
-from pamir_blender.training.dataset import ViewDataset, depth_shift
+from pamir_blender.training.dataset import ViewDataset
+from pamir_blender.training.depth_shift import shift_along
 from pamir_blender.training.estimates import estimated_bodies
 from pamir_blender.training.make_data import body_digest
 from pamir_blender.training.poses import euler, sample_pose
@@ -55,8 +56,8 @@ def folder(tmp_path_factory, posed, renderer, body, body_model):
     for name in ("subjects", "views", "meshes"):
         (out / name).mkdir()
     rng = np.random.default_rng(0)
-    surface, _ = write_points(out / "subjects" / "test.npz", posed, rng, OPTIONS)
-    write_arrays(out / "meshes" / "test.npz", {"vertices": posed.vertices, "faces": posed.subject.faces})
+    surface, _, outside = write_points(out / "subjects" / "test.npz", posed, rng, OPTIONS)
+    write_arrays(out / "meshes" / "test.npz", {"vertices": posed.vertices, "faces": outside})
     renderer.load(posed.vertices, posed.normals, posed.subject.uv, posed.subject.faces)
     renderer.load_texture(posed.subject.texture)
     sight = Sight(posed.vertices, posed.subject.faces)
@@ -234,4 +235,4 @@ def test_depth_shift_is_the_weighted_mean():
     depth = np.array([0.0, 1.0, 2.0], np.float32)
     nearest = np.array([[0, 1, 2, 2], [1, 1, 1, 1]], np.uint16)
     weight = np.array([[0, 128, 127, 0], [255, 0, 0, 0]], np.uint8)
-    np.testing.assert_allclose(depth_shift(depth, nearest, weight), [1.498, 1.0], atol=1e-3)
+    np.testing.assert_allclose(shift_along(depth, nearest, weight), [1.498, 1.0], atol=1e-3)
