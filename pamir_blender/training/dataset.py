@@ -16,7 +16,8 @@ from .augment import PLAIN, photo_like, random_toning
 from .depth_shift import shift_along
 from .rendering import sh_basis
 from .sampling import BOUNDS_MARGIN, FINE, UNIFORM
-from .storage import BOX_STEP, METRES_STEP, from_counts, read_arrays, read_json, unpack_volume
+from .storage import BOX_STEP, METRES_STEP, VOLUME_SIDE, from_counts, read_arrays, read_json, unpack_volume
+from .variants import depth_ramp
 
 _POINT_ARRAYS = ("points", "occupancy", "kind", "nearest", "nearest_weight", "body", "bounds")
 _COLOR_ARRAYS = ("surface", "surface_normals", "surface_colors", "surface_nearest", "surface_nearest_weight")
@@ -27,7 +28,7 @@ class ViewDataset(Dataset):
 
     =============  ==================  =======================================================
     image          (4, S, S) f32       RGB in [0, 1] on white, and the mask
-    volume         (1, 128^3) u8       occupancy of the conditioning body, (z, y, x), 0 or 1
+    volume         (1, 128^3) u8       occupancy of the conditioning body, (z, y, x), 0 or 1; or a depth ramp
     points         (N, 3) f32          query points in the box, shifted in depth to the conditioning body
     dz             (N,) f32            that shift (eqs. 7-8); the true point is ``points - (0, 0, dz)``
     occupancy      (N,) f32            0 or 1
@@ -48,6 +49,9 @@ class ViewDataset(Dataset):
         split: checked against the folders' own label; None accepts any.
         mix: shares of points of kind FINE, NEAR, TIGHT, UNIFORM.
         true_body_share: how often the true body conditions the sample; otherwise an estimated one.
+        shift_depth: whether points follow an estimated body in depth; without it they stay at the truth, as
+            supervision that ignores the ambiguity would have them.
+        variant: what ``volume`` holds, see :mod:`~pamir_blender.training.variants`.
         augment: photo-like changes of image and mask.
 
     Raises:
@@ -64,12 +68,15 @@ class ViewDataset(Dataset):
         color_points: int = 0,
         mix: tuple[float, float, float, float] = (0.45, 0.35, 0.10, 0.10),
         true_body_share: float = 0.3,
+        shift_depth: bool = True,
+        variant: str = "pamir",
         augment: bool = True,
         seed: int = 0,
     ) -> None:
         folders = [Path(roots)] if isinstance(roots, (str, Path)) else [Path(root) for root in roots]
         self.image_size, self.color_count = image_size, color_points
         self.true_body_share, self.augment, self.seed = true_body_share, augment, seed
+        self.shift_depth, self.variant = shift_depth, variant
         self.counts = np.floor(np.array(mix) / sum(mix) * points).astype(int)
         self.counts[FINE] += points - self.counts.sum()
         self.views: list[dict] = []
@@ -112,12 +119,12 @@ class ViewDataset(Dataset):
         if rng.random() >= self.true_body_share and len(stored["estimates"]):
             which = int(rng.integers(len(stored["estimates"]))) + 1
         body = body_true if which == 0 else from_counts(stored["estimates"][which - 1], BOX_STEP)
-        depth = body[:, 2] - body_true[:, 2]
+        depth = (body[:, 2] - body_true[:, 2]) * float(self.shift_depth)
 
         points, occupancy, kinds, dz = self._points(rng, subject, turn, translation, body_true, depth)
         sample = {
             "image": np.concatenate([image.transpose(2, 0, 1), mask[None]]),
-            "volume": unpack_volume(stored[f"volume{which}"])[None],
+            "volume": self._volume(stored[f"volume{which}"]),
             "points": points,
             "dz": dz,
             "occupancy": occupancy,
@@ -128,6 +135,11 @@ class ViewDataset(Dataset):
         sample |= self._colors(rng, subject, stored, turn, translation, depth, toning or PLAIN)
         result = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in sample.items()}
         return result | {"is_true": torch.tensor(which == 0), "index": torch.tensor(index)}
+
+    def _volume(self, packed: np.ndarray) -> np.ndarray:
+        if self.variant == "pifu":
+            return depth_ramp(VOLUME_SIDE).numpy()
+        return unpack_volume(packed)[None]
 
     def picture(self, index: int) -> np.ndarray:
         """The stored render of a view: (512, 512, 4) uint8 RGBA, straight alpha."""

@@ -28,6 +28,7 @@ from .parallel import Group, run_in_processes
 from .schedule import Budget
 from .texture_task import TextureTask
 from .trainer import Trainer, TrainingOptions
+from .variants import VARIANTS
 
 OpenData = Callable[[], ViewDataset]
 
@@ -56,7 +57,24 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, help="optimiser steps, instead of --minutes")
     parser.add_argument("--batch", type=int, default=4, help="views per step and process")
     parser.add_argument("--points", type=int, default=4096, help="points per view")
-    parser.add_argument("--true-bodies", type=float, default=0.3, help="share of views given their true body")
+    parser.add_argument(
+        "--bodies",
+        choices=("true", "estimated", "mixed"),
+        default="mixed",
+        help="which bodies condition the views; 'mixed' gives --true-bodies of them the true one",
+    )
+    parser.add_argument("--true-bodies", type=float, default=0.3, help="share of true bodies in 'mixed'")
+    parser.add_argument(
+        "--no-depth-shift",
+        action="store_true",
+        help="leave the points where they truly are when the body is estimated (equations 7 and 8 undone)",
+    )
+    parser.add_argument(
+        "--variant",
+        choices=VARIANTS,
+        default="pamir",
+        help="'pifu': the baseline without a body, which reads image features and depth alone",
+    )
     parser.add_argument(
         "--loss", choices=("bce", "mse"), default=None, help="default: bce for lite, mse for paper"
     )
@@ -101,7 +119,10 @@ def train(group: Group, options: argparse.Namespace, command: list[str]) -> None
 def build_trainer(options: argparse.Namespace, command: list[str], group: Group | None = None) -> Trainer:
     """The trainer that the parsed ``options`` ask for; raises PamirError or ValueError for unusable ones."""
     torch.manual_seed(options.seed)
-    card = {"command": ["python", "-m", "pamir_blender.training.train", *command]}
+    card = {
+        "command": ["python", "-m", "pamir_blender.training.train", *command],
+        "variant": options.variant,
+    }
     export = options.export or options.out / "weights.safetensors"
     build = _geometry if options.network == "geometry" else _texture
     task, open_data = build(options, {"card": card, "export_path": export})
@@ -139,6 +160,7 @@ def _geometry(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Geom
             image_size=size,
             points=8192,
             true_body_share=share,
+            variant=options.variant,
             augment=False,
             seed=options.seed,
         )
@@ -159,8 +181,8 @@ def _geometry(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Geom
         split="train",
         image_size=size,
         points=options.points,
-        true_body_share=options.true_bodies,
         seed=options.seed,
+        **_conditions(options),
     )
 
 
@@ -176,19 +198,37 @@ def _texture(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Textu
         start_with_opponent_colors(network.image_encoder.conv1, network.image_encoder.norm1)
     _interpolate(network, options.interpolation)
     _refuse_semantic(network.config.volume.channels)
-    shared = {"image_size": network.config.image.image_size, "points": 0, "true_body_share": 1.0}
+    shared = {"image_size": network.config.image.image_size, "points": 0}
     held_out = ViewDataset(
         _validation_folder(options),
         split="val",
         color_points=8192,
+        true_body_share=1.0,
+        variant=options.variant,
         augment=False,
         seed=options.seed,
         **shared,
     )
     task = TextureTask(network, geometry, held_out=held_out, **common)
     return task, partial(
-        ViewDataset, options.data, split="train", color_points=options.points, seed=options.seed, **shared
+        ViewDataset,
+        options.data,
+        split="train",
+        color_points=options.points,
+        seed=options.seed,
+        **shared,
+        **_conditions(options),
     )
+
+
+def _conditions(options: argparse.Namespace) -> dict[str, Any]:
+    """What a training view is conditioned on, as :class:`ViewDataset` takes it."""
+    share = {"true": 1.0, "estimated": 0.0, "mixed": options.true_bodies}[options.bodies]
+    return {
+        "true_body_share": share,
+        "shift_depth": not options.no_depth_shift,
+        "variant": options.variant,
+    }
 
 
 def _interpolate(network: GeometryNetwork | TextureNetwork, interpolation: str | None) -> None:

@@ -236,3 +236,22 @@ def test_depth_shift_is_the_weighted_mean():
     nearest = np.array([[0, 1, 2, 2], [1, 1, 1, 1]], np.uint16)
     weight = np.array([[0, 128, 127, 0], [255, 0, 0, 0]], np.uint8)
     np.testing.assert_allclose(shift_along(depth, nearest, weight), [1.498, 1.0], atol=1e-3)
+
+
+def test_without_the_depth_shift_points_stay_at_the_truth(folder):
+    shifted = ViewDataset(folder, points=800, true_body_share=0.0, augment=False)[0]
+    plain = ViewDataset(folder, points=800, true_body_share=0.0, augment=False, shift_depth=False)[0]
+    assert not plain["dz"].any()
+    assert torch.equal(plain["body"], shifted["body"])
+    back = shifted["points"].clone()
+    back[:, 2] -= shifted["dz"]
+    assert torch.allclose(plain["points"], back, atol=1e-6)
+
+
+def test_the_baseline_without_a_body_sees_depth_alone(folder):
+    sample = ViewDataset(folder, points=16, true_body_share=0.0, variant="pifu")[0]
+    volume = sample["volume"]
+    assert volume.shape == (1, 128, 128, 128)
+    depth = (torch.arange(128) + 0.5) / 128
+    assert torch.equal(volume[0, :, 5, 7], depth)
+    assert torch.equal(volume[0, :, 90, 100], depth)
