@@ -1,6 +1,7 @@
-"""Train a network: ``python -m pamir_blender.training.train geometry --data DIR --minutes 60 --out DIR``.
+"""Train the networks: ``python -m pamir_blender.training.train both --minutes 80 --out runs``.
 
-An interrupted command resumes where it stopped when it is given again with the same ``--out``.
+``both`` trains geometry for three quarters of the time, then texture on it. An interrupted command resumes
+where it stopped when it is given again with the same ``--out``.
 """
 
 from __future__ import annotations
@@ -30,14 +31,19 @@ from .texture_task import TextureTask
 from .trainer import Trainer, TrainingOptions
 from .variants import VARIANTS
 
+GEOMETRY_SHARE = 0.75
+"""Part of the minutes of ``both`` that geometry gets."""
+
 OpenData = Callable[[], ViewDataset]
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m pamir_blender.training.train", description=__doc__)
-    parser.add_argument("network", choices=("geometry", "texture"))
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="training data folders")
+    parser.add_argument("network", choices=("both", "geometry", "texture"))
+    parser.add_argument(
+        "--data", type=Path, nargs="+", default=[Path("data/train")], help="folders (default: data/train)"
+    )
     parser.add_argument(
         "--val", type=Path, help="validation data folder (default: 'val' beside the first --data)"
     )
@@ -100,12 +106,33 @@ def main(arguments: list[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     command = arguments if arguments is not None else sys.argv[1:]
     try:
-        build_trainer(options, command)  # refuses unusable input here, before any process starts
-        run_in_processes(options.processes, train, options, command)
+        for part in _parts(options):
+            build_trainer(part, command)  # refuses unusable input here, before any process starts
+            run_in_processes(part.processes, train, part, command)
     except (PamirError, ValueError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _parts(options: argparse.Namespace) -> list[argparse.Namespace]:
+    """The trainings that the options ask for, in order; raises RequestError for options that name a file."""
+    if options.network != "both":
+        return [options]
+    if options.export or options.init or options.geometry_weights:
+        raise RequestError(
+            "--export, --init and --geometry-weights belong to one network: train geometry, then texture"
+        )
+    geometry, texture = (argparse.Namespace(**vars(options)) for _ in range(2))
+    geometry.network, geometry.out = "geometry", options.out / "geometry"
+    texture.network, texture.out = "texture", options.out / "texture"
+    texture.geometry_weights = geometry.out / "weights.safetensors"
+    if options.minutes:
+        geometry.minutes, texture.minutes = (
+            GEOMETRY_SHARE * options.minutes,
+            (1 - GEOMETRY_SHARE) * options.minutes,
+        )
+    return [geometry, texture]
 
 
 def train(group: Group, options: argparse.Namespace, command: list[str]) -> None:
