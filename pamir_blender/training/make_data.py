@@ -23,6 +23,7 @@ from ..body.load import OPEN_BODY
 from ..body.model import BodyModel
 from ..errors import AssetsError, PamirError
 from .avatars import avatar_list, load_avatar
+from .bvh_poses import read_poses
 from .jobs import BODY_FILE, Job, make_sample, note_path, pinned_body, start_worker
 from .registration import register
 from .samples import SampleOptions
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--recolor", type=float, default=0.6, help="share of subjects with recoloured clothes"
     )
+    parser.add_argument("--bvh", type=float, default=0.15, help="share of poses from MakeHuman's BVH files")
     parser.add_argument("--subjects", type=int, default=0, help="only the first N of each set (0 = all)")
     parser.add_argument(
         "--meshes", action="store_true", help="store the posed meshes of train, too (val always has them)"
@@ -125,14 +127,18 @@ def _run(options: argparse.Namespace) -> None:
             options.reshape,
             options.garments,
             options.recolor,
+            options.bvh,
         )
         for pose in numbers
         for i in order
     ]
     waiting = [job for job in jobs if not note_path(job).exists()]
     print(f"{len(jobs)} posed subjects, {len(jobs) - len(waiting)} already made", flush=True)
+    library = read_poses(options.assets / "makehuman" / "base" / "poses")
+    if not library and options.bvh > 0:
+        print("no makehuman/base/poses/*.bvh in the assets: all poses come from the pose sampler", flush=True)
     context = multiprocessing.get_context("spawn")
-    with context.Pool(options.workers, initializer=start_worker, initargs=(options.out,)) as pool:
+    with context.Pool(options.workers, initializer=start_worker, initargs=(options.out, library)) as pool:
         for done, _ in enumerate(pool.imap_unordered(make_sample, waiting), 1):
             if done % 20 == 0 or done == len(waiting):
                 write_index(options.out, options.split)

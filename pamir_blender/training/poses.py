@@ -43,7 +43,7 @@ _SPINE = ((3, 0.3), (6, 0.4), (9, 0.3))
 
 @dataclass(frozen=True)
 class SampledPose:
-    """``rotations`` (24, 3, 3) float64 relative to the parents (row 0 = root), and its ``mode``."""
+    """``rotations`` (24, 3, 3) float64 relative to the parents (row 0 = root); ``mode`` or file name."""
 
     rotations: np.ndarray
     mode: str
