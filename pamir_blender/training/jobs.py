@@ -14,6 +14,7 @@ from ..body.model import BodyModel
 from .avatars import ClothedSubject, load_avatar
 from .bvh_poses import BvhPose, sample_library
 from .garments import add_garments
+from .parallel import end_with_parent
 from .patterns import recolored
 from .poses import sample_pose
 from .registration import RegisteredBody
@@ -87,6 +88,7 @@ _worker: _Worker | None = None
 def start_worker(out: Path, library: list[BvhPose]) -> None:
     """Prepare this process for :func:`make_sample` on the data folder ``out``; ``library`` of BVH poses."""
     global _worker
+    end_with_parent()
     torch.set_num_threads(1)
     model = pinned_body(out)
     fitting = SubsetBody(model, np.arange(0, len(model.template), FITTED_STRIDE))
