@@ -52,6 +52,8 @@ class ViewDataset(Dataset):
         shift_depth: whether points follow an estimated body in depth; without it they stay at the truth, as
             supervision that ignores the ambiguity would have them.
         variant: what ``volume`` holds, see :mod:`~pamir_blender.training.variants`.
+        vertex_emphasis: (V,) per body vertex, how much more often the surface points next to it are drawn for
+            colour; given one, points that the view hides are drawn twice as often as those it shows.
         augment: photo-like changes of image and mask.
 
     Raises:
@@ -70,6 +72,7 @@ class ViewDataset(Dataset):
         true_body_share: float = 0.3,
         shift_depth: bool = True,
         variant: str = "pamir",
+        vertex_emphasis: np.ndarray | None = None,
         augment: bool = True,
         seed: int = 0,
     ) -> None:
@@ -77,6 +80,7 @@ class ViewDataset(Dataset):
         self.image_size, self.color_count = image_size, color_points
         self.true_body_share, self.augment, self.seed = true_body_share, augment, seed
         self.shift_depth, self.variant = shift_depth, variant
+        self.vertex_emphasis = vertex_emphasis
         self.counts = np.floor(np.array(mix) / sum(mix) * points).astype(int)
         self.counts[FINE] += points - self.counts.sum()
         self.views: list[dict] = []
@@ -205,7 +209,12 @@ class ViewDataset(Dataset):
                 "visible": np.zeros(0, bool)
             }
         total = len(subject["surface"])
-        chosen = rng.choice(total, self.color_count, replace=self.color_count > total)
+        visible = np.unpackbits(stored["visible"], count=total).astype(bool)
+        if self.vertex_emphasis is None:
+            chosen = rng.choice(total, self.color_count, replace=self.color_count > total)
+        else:
+            often = self.vertex_emphasis[subject["surface_nearest"][:, 0]] * np.where(visible, 0.5, 1.0)
+            chosen = rng.choice(total, self.color_count, p=often / often.sum())
         points = from_counts(subject["surface"][chosen], METRES_STEP) @ turn + translation
         points[:, 2] += shift_along(
             depth, subject["surface_nearest"][chosen], subject["surface_nearest_weight"][chosen]
@@ -219,7 +228,7 @@ class ViewDataset(Dataset):
             "normals": normals,
             "colors": toning(lit),
             "albedo": albedo,
-            "visible": np.unpackbits(stored["visible"], count=total)[chosen].astype(bool),
+            "visible": visible[chosen],
         }
 
 

@@ -14,9 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..body.load import load_body_model
+from ..contracts import JOINT_NAMES
 from ..errors import PamirError, RequestError
 from ..pamir.config import GeometryConfig, TextureConfig
 from ..pamir.geometry import GeometryNetwork
@@ -86,6 +88,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--outline", type=float, default=1.0, help="extra weight at the mask's outline")
     parser.add_argument("--loose-cloth", type=float, default=0.3, help="share of views with cloth added")
+    parser.add_argument(
+        "--head",
+        type=float,
+        default=4.0,
+        help="how much more often texture sees points of the head: small, and its back unlike its front",
+    )
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--average", type=float, default=0.998, help="decay of the exported running average")
     parser.add_argument("--seed", type=int, default=0)
@@ -242,10 +250,17 @@ def _texture(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Textu
         options.data,
         split="train",
         color_points=options.points,
+        vertex_emphasis=_head_emphasis(options.data[0], options.head),
         seed=options.seed,
         **shared,
         **_conditions(options),
     )
+
+
+def _head_emphasis(data: Path, factor: float) -> np.ndarray:
+    """(V,) ``factor`` at the head's vertices, 1 elsewhere."""
+    owner = load_body_model(data / "body.npz").skinning_weights.numpy().argmax(axis=1)
+    return np.where(owner == JOINT_NAMES.index("head"), factor, 1.0)
 
 
 def _conditions(options: argparse.Namespace) -> dict[str, Any]:

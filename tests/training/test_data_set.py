@@ -255,3 +255,22 @@ def test_the_baseline_without_a_body_sees_depth_alone(folder):
     depth = (torch.arange(128) + 0.5) / 128
     assert torch.equal(volume[0, :, 5, 7], depth)
     assert torch.equal(volume[0, :, 90, 100], depth)
+
+
+def test_emphasised_points_are_drawn_more_often(folder, body_model):
+    head = body_model.skinning_weights.numpy().argmax(axis=1) == 15
+    shares = []
+    for emphasis in (None, np.where(head, 8.0, 1.0)):
+        data = ViewDataset(
+            folder,
+            points=16,
+            color_points=3000,
+            true_body_share=1.0,
+            augment=False,
+            vertex_emphasis=emphasis,
+        )
+        sample = data[0]
+        high = sample["color_points"][:, 1] > sample["body_true"][head][:, 1].min()
+        shares.append((float(high.float().mean()), float(sample["visible"].float().mean())))
+    assert shares[1][0] > 3 * shares[0][0]
+    assert shares[1][1] < shares[0][1]  # and hidden points, too
