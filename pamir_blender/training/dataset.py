@@ -180,6 +180,7 @@ class ViewDataset(Dataset):
         wanted[UNIFORM] -= len(empty)
         chosen = np.concatenate([_draw(rng, subject["kind"], kind, wanted[kind]) for kind in range(4)])
         points = from_counts(subject["points"][chosen], METRES_STEP) @ turn + translation
+        empty = self._before_and_behind(rng, empty, points, turn, translation, low, high)
         dz = shift_along(depth, subject["nearest"][chosen], subject["nearest_weight"][chosen])
         # Far from the body the nearest of a few vertices says the shift well enough.
         few = body_true[::23]
@@ -191,6 +192,27 @@ class ViewDataset(Dataset):
         occupancy = np.concatenate([occupancy, np.zeros(len(empty), np.uint8)]).astype(np.float32)
         kinds = np.concatenate([subject["kind"][chosen], np.full(len(empty), UNIFORM, np.uint8)])
         return points, occupancy, kinds, dz
+
+    def _before_and_behind(
+        self,
+        rng: np.random.Generator,
+        empty: np.ndarray,
+        points: np.ndarray,
+        turn: np.ndarray,
+        translation: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+    ) -> np.ndarray:
+        """``empty`` (E, 3) with about half of them moved onto the person's outline, far in front or behind.
+
+        There the photo shows a person and only depth says that nothing is there. Points spread over the box
+        rarely fall there, and cloth that hangs away from the body would grow through the box's whole depth.
+        """
+        moved = empty.copy()
+        moved[:, :2] = points[rng.integers(len(points), size=len(empty)), :2]
+        local = (moved - translation) @ np.linalg.inv(turn)
+        known = np.any((local < low) | (local > high), axis=1) & (rng.random(len(empty)) < 0.5)
+        return np.where(known[:, None], moved, empty)
 
     def _colors(
         self,

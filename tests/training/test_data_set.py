@@ -274,3 +274,15 @@ def test_emphasised_points_are_drawn_more_often(folder, body_model):
         shares.append((float(high.float().mean()), float(sample["visible"].float().mean())))
     assert shares[1][0] > 3 * shares[0][0]
     assert shares[1][1] < shares[0][1]  # and hidden points, too
+
+
+def test_empty_space_before_and_behind_the_person_is_sampled(folder):
+    """Points far from the person in depth, where the picture shows the person: labelled outside."""
+    sample = ViewDataset(folder, image_size=256, points=6000, true_body_share=1.0, augment=False)[0]
+    points, mask = sample["points"].numpy(), sample["image"][3].numpy()
+    column, row = ((points[:, :2] * [1, -1] + 0.5) * 256).astype(int).clip(0, 255).T
+    body = sample["body_true"].numpy()[:, 2]
+    far = (points[:, 2] < body.min() - 0.1) | (points[:, 2] > body.max() + 0.1)
+    on_person = far & (mask[row, column] > 0.5)
+    assert on_person.sum() > 0.3 * far.sum()
+    assert not sample["occupancy"].numpy()[on_person].any()
