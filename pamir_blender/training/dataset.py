@@ -13,9 +13,11 @@ from torch.utils.data import Dataset
 
 from ..errors import AssetsError
 from .augment import PLAIN, photo_like, random_toning
+from .depth_shift import shift_along
 from .rendering import sh_basis
 from .sampling import BOUNDS_MARGIN, FINE, UNIFORM
-from .storage import BOX_STEP, METRES_STEP, from_counts, read_arrays, read_json, unpack_volume
+from .storage import BOX_STEP, METRES_STEP, VOLUME_SIDE, from_counts, read_arrays, read_json, unpack_volume
+from .variants import depth_ramp
 
 _POINT_ARRAYS = ("points", "occupancy", "kind", "nearest", "nearest_weight", "body", "bounds")
 _COLOR_ARRAYS = ("surface", "surface_normals", "surface_colors", "surface_nearest", "surface_nearest_weight")
@@ -26,7 +28,7 @@ class ViewDataset(Dataset):
 
     =============  ==================  =======================================================
     image          (4, S, S) f32       RGB in [0, 1] on white, and the mask
-    volume         (1, 128^3) u8       occupancy of the conditioning body, (z, y, x), 0 or 1
+    volume         (1, 128^3) u8       occupancy of the conditioning body, (z, y, x), 0 or 1; or a depth ramp
     points         (N, 3) f32          query points in the box, shifted in depth to the conditioning body
     dz             (N,) f32            that shift (eqs. 7-8); the true point is ``points - (0, 0, dz)``
     occupancy      (N,) f32            0 or 1
@@ -47,6 +49,11 @@ class ViewDataset(Dataset):
         split: checked against the folders' own label; None accepts any.
         mix: shares of points of kind FINE, NEAR, TIGHT, UNIFORM.
         true_body_share: how often the true body conditions the sample; otherwise an estimated one.
+        shift_depth: whether points follow an estimated body in depth; without it they stay at the truth, as
+            supervision that ignores the ambiguity would have them.
+        variant: what ``volume`` holds, see :mod:`~pamir_blender.training.variants`.
+        vertex_emphasis: (V,) per body vertex, how much more often the surface points next to it are drawn for
+            colour; given one, points that the view hides are drawn twice as often as those it shows.
         augment: photo-like changes of image and mask.
 
     Raises:
@@ -63,12 +70,17 @@ class ViewDataset(Dataset):
         color_points: int = 0,
         mix: tuple[float, float, float, float] = (0.45, 0.35, 0.10, 0.10),
         true_body_share: float = 0.3,
+        shift_depth: bool = True,
+        variant: str = "pamir",
+        vertex_emphasis: np.ndarray | None = None,
         augment: bool = True,
         seed: int = 0,
     ) -> None:
         folders = [Path(roots)] if isinstance(roots, (str, Path)) else [Path(root) for root in roots]
         self.image_size, self.color_count = image_size, color_points
         self.true_body_share, self.augment, self.seed = true_body_share, augment, seed
+        self.shift_depth, self.variant = shift_depth, variant
+        self.vertex_emphasis = vertex_emphasis
         self.counts = np.floor(np.array(mix) / sum(mix) * points).astype(int)
         self.counts[FINE] += points - self.counts.sum()
         self.views: list[dict] = []
@@ -111,12 +123,12 @@ class ViewDataset(Dataset):
         if rng.random() >= self.true_body_share and len(stored["estimates"]):
             which = int(rng.integers(len(stored["estimates"]))) + 1
         body = body_true if which == 0 else from_counts(stored["estimates"][which - 1], BOX_STEP)
-        depth = body[:, 2] - body_true[:, 2]
+        depth = (body[:, 2] - body_true[:, 2]) * float(self.shift_depth)
 
         points, occupancy, kinds, dz = self._points(rng, subject, turn, translation, body_true, depth)
         sample = {
             "image": np.concatenate([image.transpose(2, 0, 1), mask[None]]),
-            "volume": unpack_volume(stored[f"volume{which}"])[None],
+            "volume": self._volume(stored[f"volume{which}"]),
             "points": points,
             "dz": dz,
             "occupancy": occupancy,
@@ -127,6 +139,11 @@ class ViewDataset(Dataset):
         sample |= self._colors(rng, subject, stored, turn, translation, depth, toning or PLAIN)
         result = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in sample.items()}
         return result | {"is_true": torch.tensor(which == 0), "index": torch.tensor(index)}
+
+    def _volume(self, packed: np.ndarray) -> np.ndarray:
+        if self.variant == "pifu":
+            return depth_ramp(VOLUME_SIDE).numpy()
+        return unpack_volume(packed)[None]
 
     def picture(self, index: int) -> np.ndarray:
         """The stored render of a view: (512, 512, 4) uint8 RGBA, straight alpha."""
@@ -163,7 +180,8 @@ class ViewDataset(Dataset):
         wanted[UNIFORM] -= len(empty)
         chosen = np.concatenate([_draw(rng, subject["kind"], kind, wanted[kind]) for kind in range(4)])
         points = from_counts(subject["points"][chosen], METRES_STEP) @ turn + translation
-        dz = depth_shift(depth, subject["nearest"][chosen], subject["nearest_weight"][chosen])
+        empty = self._before_and_behind(rng, empty, points, turn, translation, low, high)
+        dz = shift_along(depth, subject["nearest"][chosen], subject["nearest_weight"][chosen])
         # Far from the body the nearest of a few vertices says the shift well enough.
         few = body_true[::23]
         closest = ((few * few).sum(1) - 2 * empty @ few.T).argmin(axis=1)
@@ -174,6 +192,27 @@ class ViewDataset(Dataset):
         occupancy = np.concatenate([occupancy, np.zeros(len(empty), np.uint8)]).astype(np.float32)
         kinds = np.concatenate([subject["kind"][chosen], np.full(len(empty), UNIFORM, np.uint8)])
         return points, occupancy, kinds, dz
+
+    def _before_and_behind(
+        self,
+        rng: np.random.Generator,
+        empty: np.ndarray,
+        points: np.ndarray,
+        turn: np.ndarray,
+        translation: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+    ) -> np.ndarray:
+        """``empty`` (E, 3) with about half of them moved onto the person's outline, far in front or behind.
+
+        There the photo shows a person and only depth says that nothing is there. Points spread over the box
+        rarely fall there, and cloth that hangs away from the body would grow through the box's whole depth.
+        """
+        moved = empty.copy()
+        moved[:, :2] = points[rng.integers(len(points), size=len(empty)), :2]
+        local = (moved - translation) @ np.linalg.inv(turn)
+        known = np.any((local < low) | (local > high), axis=1) & (rng.random(len(empty)) < 0.5)
+        return np.where(known[:, None], moved, empty)
 
     def _colors(
         self,
@@ -192,9 +231,14 @@ class ViewDataset(Dataset):
                 "visible": np.zeros(0, bool)
             }
         total = len(subject["surface"])
-        chosen = rng.choice(total, self.color_count, replace=self.color_count > total)
+        visible = np.unpackbits(stored["visible"], count=total).astype(bool)
+        if self.vertex_emphasis is None:
+            chosen = rng.choice(total, self.color_count, replace=self.color_count > total)
+        else:
+            often = self.vertex_emphasis[subject["surface_nearest"][:, 0]] * np.where(visible, 0.5, 1.0)
+            chosen = rng.choice(total, self.color_count, p=often / often.sum())
         points = from_counts(subject["surface"][chosen], METRES_STEP) @ turn + translation
-        points[:, 2] += depth_shift(
+        points[:, 2] += shift_along(
             depth, subject["surface_nearest"][chosen], subject["surface_nearest_weight"][chosen]
         )
         normals = subject["surface_normals"][chosen].astype(np.float32) @ stored["rotation"].T
@@ -206,17 +250,8 @@ class ViewDataset(Dataset):
             "normals": normals,
             "colors": toning(lit),
             "albedo": albedo,
-            "visible": np.unpackbits(stored["visible"], count=total)[chosen].astype(bool),
+            "visible": visible[chosen],
         }
-
-
-def depth_shift(depth: np.ndarray, nearest: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """(N,) float32 shift of points from their body vertices' shifts ``depth`` (V,): eqs. 7-8.
-
-    ``nearest`` (N, 4) vertex numbers, ``weight`` (N, 4) uint8.
-    """
-    share = weight.astype(np.float32)
-    return (depth[nearest] * share).sum(axis=1) / np.maximum(share.sum(axis=1), 1)
 
 
 def _draw(rng: np.random.Generator, kinds: np.ndarray, kind: int, count: int) -> np.ndarray:

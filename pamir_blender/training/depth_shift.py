@@ -4,10 +4,15 @@ One photo says little about depth, so a network that is conditioned on an estima
 for the right surface *relative to that body*. A training point p, sampled around the true subject, is
 therefore moved along the viewing axis by as much as the estimated body is off near p, and keeps its label:
 
-    dz(p) = sum_j w_j / sum_j w_j * (z(v_j) - z(v*_j)),   w_j = exp(-|p - v*_j| / (2 sigma^2)),
+    dz(p) = sum_j w_j / sum_j w_j * (z(v_j) - z(v*_j))
 
 over the four vertices v*_j of the true body that are nearest to p; v_j are the same vertices of the
 estimated body. Only z moves: what the photo does show, x and y, is supervised as it is.
+
+Equation 8 prints w_j = exp(-|p - v*_j| / (2 sigma^2)). The width that works depends on how far p is from the
+body: a fixed one leaves far points to the single nearest vertex, or makes near ones a plain mean. Unless a
+``sigma`` is given, the weights are Gaussians as wide as the nearest vertex is far, free of units; neighbours
+and weights then belong to the subject alone and are stored with it, whatever view and body come later.
 """
 
 from __future__ import annotations
@@ -16,7 +21,40 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 NEIGHBOURS = 4
-SIGMA = 0.1
+"""Body vertices that carry a point's shift."""
+
+
+def nearest_vertices(
+    tree: cKDTree, points: np.ndarray, *, sigma: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The 4 nearest vertices of the true body, (N, 4) int, and their weights, (N, 4) float64, rows sum to 1.
+
+    ``tree`` holds the true body's vertices, in the frame and unit of ``points`` (N, 3). ``sigma`` in the
+    square root of that unit: equation 8 as printed; None: Gaussians as wide as the nearest vertex is far.
+    """
+    distance, index = tree.query(points, k=NEIGHBOURS)
+    if sigma is None:
+        weight = np.exp(-(distance**2) / (2 * np.maximum(distance[:, :1], 1e-4) ** 2))
+    else:
+        # Only ratios count, so the nearest distance is taken off before the exponential underflows.
+        weight = np.exp(-(distance - distance[:, :1]) / (2.0 * sigma**2))
+    return index, weight / weight.sum(axis=1, keepdims=True)
+
+
+def to_shares(weight: np.ndarray) -> np.ndarray:
+    """Weights in [0, 1] as uint8, 255 = all: what lies on disk."""
+    return np.round(weight * 255).astype(np.uint8)
+
+
+def shift_along(depth_error: np.ndarray, index: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Equation 7: how far each point moves along z, (N,) float32.
+
+    ``depth_error`` (V,) each body vertex's z(v) - z(v*); ``index`` and ``weight`` (N, 4) of
+    :func:`nearest_vertices`, the weights of any scale, or as :func:`to_shares` stores them.
+    """
+    share = weight.astype(np.float64)
+    total = np.maximum(share.sum(axis=1), 1e-12)
+    return ((depth_error[index] * share).sum(axis=1) / total).astype(np.float32)
 
 
 def depth_shift(
@@ -24,33 +62,16 @@ def depth_shift(
     true_vertices: np.ndarray,
     estimated_vertices: np.ndarray,
     *,
-    sigma: float = SIGMA,
-    neighbours: int = NEIGHBOURS,
-    tree: cKDTree | None = None,
+    sigma: float | None = None,
 ) -> np.ndarray:
-    """How far each point moves along z, (N,) float32, box units.
+    """Equations 7 and 8 in one go: how far ``points`` (N, 3) move along z, (N,) float32.
 
-    ``points`` (N, 3), ``true_vertices`` and ``estimated_vertices`` (V, 3) with the same vertex order, all in
-    the box frame; ``sigma`` in the square root of box units, as the paper's weight is exponential in the
-    plain distance; ``tree`` may hold a search tree of ``true_vertices`` that was built before.
-    Raises ValueError when the two bodies have different shapes. Source: equations 7 and 8.
+    ``true_vertices`` and ``estimated_vertices`` (V, 3) with the same vertex order, all in one frame.
+    Raises ValueError when the two bodies have different shapes.
     """
     if true_vertices.shape != estimated_vertices.shape:
         raise ValueError(
             f"the true body has shape {true_vertices.shape}, the estimated one {estimated_vertices.shape}"
         )
-    tree = tree if tree is not None else cKDTree(true_vertices)
-    distance, index = tree.query(points, k=neighbours)
-    # Only ratios of weights matter, so the nearest distance is taken off before the exponential underflows.
-    weight = np.exp(-(distance - distance[:, :1]) / (2.0 * sigma**2))
-    error = estimated_vertices[index, 2] - true_vertices[index, 2]
-    return ((weight * error).sum(axis=1) / weight.sum(axis=1)).astype(np.float32)
-
-
-def shift_points(
-    points: np.ndarray, true_vertices: np.ndarray, estimated_vertices: np.ndarray, **options: object
-) -> np.ndarray:
-    """``points`` (N, 3) moved along z by :func:`depth_shift`, float32; the options are the same."""
-    moved = np.array(points, dtype=np.float32)
-    moved[:, 2] += depth_shift(points, true_vertices, estimated_vertices, **options)  # type: ignore[arg-type]
-    return moved
+    index, weight = nearest_vertices(cKDTree(true_vertices), points, sigma=sigma)
+    return shift_along(estimated_vertices[:, 2] - true_vertices[:, 2], index, weight)

@@ -12,7 +12,9 @@ import torch
 from ..body.load import load_body_model
 from ..body.model import BodyModel
 from .avatars import ClothedSubject, load_avatar
+from .bvh_poses import BvhPose, sample_library
 from .garments import add_garments
+from .parallel import end_with_parent
 from .patterns import recolored
 from .poses import sample_pose
 from .registration import RegisteredBody
@@ -41,6 +43,7 @@ class Job:
     reshape: float
     garments: float = 0.0
     recolor: float = 0.0
+    bvh: float = 0.0
 
     @property
     def key(self) -> str:
@@ -76,18 +79,20 @@ class _Worker:
     body: SubsetBody
     fitting: SubsetBody
     faces: torch.Tensor
+    library: list[BvhPose]
 
 
 _worker: _Worker | None = None
 
 
-def start_worker(out: Path) -> None:
-    """Prepare this process for :func:`make_sample` on the data folder ``out``."""
+def start_worker(out: Path, library: list[BvhPose]) -> None:
+    """Prepare this process for :func:`make_sample` on the data folder ``out``; ``library`` of BVH poses."""
     global _worker
+    end_with_parent()
     torch.set_num_threads(1)
     model = pinned_body(out)
     fitting = SubsetBody(model, np.arange(0, len(model.template), FITTED_STRIDE))
-    _worker = _Worker(Renderer(), SubsetBody(model), fitting, model.faces)
+    _worker = _Worker(Renderer(), SubsetBody(model), fitting, model.faces, library)
 
 
 def note_path(job: Job) -> Path:
@@ -118,15 +123,18 @@ def _write(
     job: Job, worker: _Worker, subject: ClothedSubject, registered: RegisteredBody, rng: np.random.Generator
 ) -> str:
     out = Path(job.out)
-    pose = sample_pose(rng, subject.joints)
+    pose = None
+    if worker.library and rng.random() < job.bvh:
+        pose = sample_library(rng, subject.joints, worker.library)
+    pose = pose or sample_pose(rng, subject.joints)
     posed = pose_subject(subject, registered, pose, worker.body, worker.fitting)
     added = "none"
     if rng.random() < job.garments:
         posed, added = add_garments(rng, posed)
         subject = posed.subject
-    surface, occupied = write_points(out / "subjects" / f"{job.key}.npz", posed, rng, job.options)
+    surface, occupied, outside = write_points(out / "subjects" / f"{job.key}.npz", posed, rng, job.options)
     if job.options.meshes:
-        write_arrays(out / "meshes" / f"{job.key}.npz", {"vertices": posed.vertices, "faces": subject.faces})
+        write_arrays(out / "meshes" / f"{job.key}.npz", {"vertices": posed.vertices, "faces": outside})
     worker.renderer.load(posed.vertices, posed.normals, subject.uv, subject.faces)
     worker.renderer.load_texture(subject.texture)
     sight = Sight(posed.vertices, subject.faces)

@@ -1,7 +1,8 @@
-"""Make the training data: ``python -m pamir_blender.training.make_data --assets DIR --out data/train``.
+"""Make the data for training and measuring: ``python -m pamir_blender.training.make_data --assets DIR``.
 
-Every (subject, pose) is one job with its own seed. Finished jobs are skipped when the command is run again,
-and data.json is rewritten as jobs finish, so that a data set can be opened while it grows.
+This writes data/train and data/val; their identities never mix. ``--split`` makes one of them alone. Every
+(subject, pose) is one job with its own seed. Finished jobs are skipped when the command is run again, and
+data.json is rewritten as jobs finish, so that a data set can be opened while it grows.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ..body.load import OPEN_BODY
 from ..body.model import BodyModel
 from ..errors import AssetsError, PamirError
 from .avatars import avatar_list, load_avatar
+from .bvh_poses import read_poses
 from .jobs import BODY_FILE, Job, make_sample, note_path, pinned_body, start_worker
 from .registration import register
 from .samples import SampleOptions
@@ -34,7 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        return _run(options)
+        for split, out in _parts(options):
+            _run(_with_defaults(options, split, out))
+        return 0
     except PamirError as error:
         print(error, file=sys.stderr)
         return 2
@@ -45,29 +49,59 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--assets", type=Path, default=os.environ.get("PAMIR_ASSETS"), help="folder with valid/"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of this data set, e.g. data/train")
-    parser.add_argument("--split", choices=("train", "val"), default="train")
-    parser.add_argument("--poses", type=int, default=6, help="poses per subject")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("data"),
+        help="folder to make; with one --split that set's own folder",
+    )
+    parser.add_argument("--split", choices=("both", "train", "val"), default="both")
+    parser.add_argument("--poses", type=int, help="poses per subject (8; 2 for val)")
     parser.add_argument(
         "--first-pose", type=int, default=0, help="number of the first pose, to add more later"
     )
-    parser.add_argument("--yaws", type=int, default=8, help="views per posed subject")
+    parser.add_argument("--yaws", type=int, help="views per posed subject (6; 2 for val)")
     parser.add_argument("--estimates", type=int, default=2, help="perturbed bodies per view")
     parser.add_argument("--reshape", type=float, default=1.0, help="spread of the random change of betas")
     parser.add_argument(
-        "--garments", type=float, default=0.0, help="share of subjects given new clothes or hair"
+        "--garments", type=float, default=0.5, help="share of subjects given new clothes or hair"
     )
     parser.add_argument(
-        "--recolor", type=float, default=0.0, help="share of subjects with recoloured clothes"
+        "--recolor", type=float, default=0.6, help="share of subjects with recoloured clothes"
     )
-    parser.add_argument("--subjects", type=int, default=0, help="only the first N subjects (0 = all)")
-    parser.add_argument("--meshes", action="store_true", help="also store the posed meshes, for measuring")
+    parser.add_argument("--bvh", type=float, default=0.15, help="share of poses from MakeHuman's BVH files")
+    parser.add_argument("--subjects", type=int, default=0, help="only the first N of each set (0 = all)")
+    parser.add_argument(
+        "--meshes", action="store_true", help="store the posed meshes of train, too (val always has them)"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     return parser
 
 
-def _run(options: argparse.Namespace) -> int:
+def _parts(options: argparse.Namespace) -> list[tuple[str, Path]]:
+    """The sets to make and their folders; the small one first, so that a training can begin early."""
+    if options.split == "both":
+        return [("val", options.out / "val"), ("train", options.out / "train")]
+    return [(options.split, options.out)]
+
+
+def _with_defaults(options: argparse.Namespace, split: str, out: Path) -> argparse.Namespace:
+    """``options`` for one set: val has fewer pictures, another seed for clothes, and meshes."""
+    held_out = split == "val"
+    changes = {
+        "split": split,
+        "out": out,
+        "poses": options.poses or (2 if held_out else 8),
+        "yaws": options.yaws or (2 if held_out else 6),
+        "meshes": options.meshes or held_out,
+        # Poses, clothes and hair are drawn from this: val's loose clothes are never those of train.
+        "seed": options.seed + 1_000_003 * held_out,
+    }
+    return argparse.Namespace(**{**vars(options), **changes})
+
+
+def _run(options: argparse.Namespace) -> None:
     if options.assets is None:
         raise AssetsError("Say where the assets are: --assets DIR, or set PAMIR_ASSETS.")
     entries = [entry for entry in avatar_list(options.assets) if entry["split"] == options.split]
@@ -93,14 +127,18 @@ def _run(options: argparse.Namespace) -> int:
             options.reshape,
             options.garments,
             options.recolor,
+            options.bvh,
         )
         for pose in numbers
         for i in order
     ]
     waiting = [job for job in jobs if not note_path(job).exists()]
     print(f"{len(jobs)} posed subjects, {len(jobs) - len(waiting)} already made", flush=True)
+    library = read_poses(options.assets / "makehuman" / "base" / "poses")
+    if not library and options.bvh > 0:
+        print("no makehuman/base/poses/*.bvh in the assets: all poses come from the pose sampler", flush=True)
     context = multiprocessing.get_context("spawn")
-    with context.Pool(options.workers, initializer=start_worker, initargs=(options.out,)) as pool:
+    with context.Pool(options.workers, initializer=start_worker, initargs=(options.out, library)) as pool:
         for done, _ in enumerate(pool.imap_unordered(make_sample, waiting), 1):
             if done % 20 == 0 or done == len(waiting):
                 write_index(options.out, options.split)
@@ -109,7 +147,6 @@ def _run(options: argparse.Namespace) -> int:
                 print(f"{done}/{len(waiting)}  {minutes:.1f} min, {left:.1f} min left", flush=True)
     count = write_index(options.out, options.split)
     print(f"{count} views in {options.out}, {(time.monotonic() - start) / 60:.1f} min", flush=True)
-    return 0
 
 
 def write_index(out: Path, split: str) -> int:

@@ -6,9 +6,11 @@ than threads that meet in every operation.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -64,7 +66,24 @@ def run_in_processes(count: int, function: Callable[..., None], *arguments: Any)
         torch.multiprocessing.spawn(_member, (count, meeting, function, arguments), nprocs=count)
 
 
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it is gone, even one that was killed.
+
+    Otherwise a killed training or data run would leave processes behind that work on for nobody.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        raise RuntimeError("this process has no parent to follow")
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="end-with-parent", daemon=True).start()
+
+
 def _member(rank: int, count: int, meeting: str, function: Callable[..., None], arguments: tuple) -> None:
+    end_with_parent()
     torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)
     function(Group(rank, count), *arguments)
     # A process that left while another still works would take their connection down.

@@ -43,7 +43,7 @@ _SPINE = ((3, 0.3), (6, 0.4), (9, 0.3))
 
 @dataclass(frozen=True)
 class SampledPose:
-    """``rotations`` (24, 3, 3) float64 relative to the parents (row 0 = root), and its ``mode``."""
+    """``rotations`` (24, 3, 3) float64 relative to the parents (row 0 = root); ``mode`` or file name."""
 
     rotations: np.ndarray
     mode: str
@@ -223,7 +223,7 @@ def two_bone(
 
 
 def self_penetrates(joints: np.ndarray, rotations: np.ndarray) -> bool:
-    """True when a forearm or hand runs through the torso, the head, a thigh or the other arm.
+    """True when a forearm or hand runs through the torso, the head, a thigh or the other arm, or legs cross.
 
     A coarse test on capsules about the bones, sized by the hips' and shoulders' width.
     """
@@ -248,6 +248,13 @@ def self_penetrates(joints: np.ndarray, rotations: np.ndarray) -> bool:
         samples += [hand, fingertips[part["hand"]]]
         for point, radius in zip(samples, (0.045, 0.038, 0.03, 0.025, 0.01), strict=True):
             if any(_segment_distance(point, a, b) < r + radius for a, b, r in solids):
+                return True
+    # Thighs touch; from the knees' middle down the legs are apart, or one runs through the other.
+    for one, other in ((_LEFT, _RIGHT), (_RIGHT, _LEFT)):
+        knee, ankle = posed[one["knee"]], posed[one["ankle"]]
+        for share, radius in ((0.25, 0.05), (0.6, 0.05), (1.0, 0.035)):
+            point = knee * (1 - share) + ankle * share
+            if _segment_distance(point, posed[other["knee"]], posed[other["ankle"]]) < radius + 0.035:
                 return True
     left, right = (fingertips[22], posed[20], posed[18]), (fingertips[23], posed[21], posed[19])
     return any(

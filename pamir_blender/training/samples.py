@@ -12,15 +12,14 @@ from scipy.spatial import cKDTree
 
 from ..pamir.voxelise import voxelise_occupancy
 from . import sampling
+from .depth_shift import nearest_vertices, to_shares
 from .estimates import estimated_bodies
+from .exposed import exposed_faces
 from .poses import euler
 from .rendering import Renderer, View, random_light
 from .storage import BOX_STEP, METRES_STEP, pack_volume, to_counts, write_arrays
 from .subjects import PosedSubject
 from .subset_body import SubsetBody
-
-NEIGHBOURS = 4
-"""Body vertices that carry a point's depth shift (eq. 8)."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,15 @@ class SampleOptions:
 
 def write_points(
     path: Path, posed: PosedSubject, rng: np.random.Generator, options: SampleOptions
-) -> tuple[sampling.SurfaceSamples, dict[str, float]]:
-    """Write a posed subject's view-independent part; returns its surface and the occupied share per kind."""
+) -> tuple[sampling.SurfaceSamples, dict[str, float], np.ndarray]:
+    """Write a posed subject's view-independent part.
+
+    Returns its surface samples, the occupied share per kind, and the faces (F', 3) of the true surface.
+    """
     subject = posed.subject
+    outside = exposed_faces(posed)
     surface = sampling.sample_surface(
-        rng, posed.vertices, subject.faces, posed.normals, subject.uv, subject.texture, options.surface
+        rng, posed.vertices, outside, posed.normals, subject.uv, subject.texture, options.surface
     )
     bounds = np.stack([posed.vertices.min(axis=0), posed.vertices.max(axis=0)])
     counts = {
@@ -58,37 +61,27 @@ def write_points(
     points = counted.astype(np.float32) * METRES_STEP
     occupancy = posed.is_inside(points)
     tree = cKDTree(posed.body_vertices)
-    index, weight = nearest_body(tree, points)
-    surface_index, surface_weight = nearest_body(tree, surface.points)
+    index, weight = nearest_vertices(tree, points)
+    surface_index, surface_weight = nearest_vertices(tree, surface.points)
     write_arrays(
         path,
         {
             "points": counted,
             "occupancy": np.packbits(occupancy),
             "kind": kinds,
-            "nearest": index,
-            "nearest_weight": weight,
+            "nearest": index.astype(np.uint16),
+            "nearest_weight": to_shares(weight),
             "surface": to_counts(surface.points, METRES_STEP),
             "surface_normals": np.round(surface.normals * 127).astype(np.int8),
             "surface_colors": surface.colors,
-            "surface_nearest": surface_index,
-            "surface_nearest_weight": surface_weight,
+            "surface_nearest": surface_index.astype(np.uint16),
+            "surface_nearest_weight": to_shares(surface_weight),
             "body": to_counts(posed.body_vertices, METRES_STEP),
             "bounds": bounds.astype(np.float32),
         },
     )
-    return surface, {str(kind): float(occupancy[kinds == kind].mean()) for kind in counts}
-
-
-def nearest_body(tree: cKDTree, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The 4 nearest body vertices (N, 4) uint16 and their weights (N, 4) uint8 (255 = all), eq. 8.
-
-    Gaussian weights whose width is the nearest distance, so that far points take a broad average.
-    """
-    distance, index = tree.query(points, k=NEIGHBOURS)
-    weight = np.exp(-(distance**2) / (2 * np.maximum(distance[:, :1], 1e-4) ** 2))
-    weight /= weight.sum(axis=1, keepdims=True)
-    return index.astype(np.uint16), np.round(weight * 255).astype(np.uint8)
+    shares = {str(kind): float(occupancy[kinds == kind].mean()) for kind in counts}
+    return surface, shares, outside
 
 
 def random_view(rng: np.random.Generator, posed: PosedSubject, number: int, total: int) -> tuple[View, dict]:

@@ -126,7 +126,10 @@ def sample_surface(
     texture: np.ndarray,
     count: int,
 ) -> SurfaceSamples:
-    """``count`` points spread by area, with interpolated normals and the texture's colour (bilinear)."""
+    """``count`` points spread by area, with interpolated normals and the texture's colour (bilinear).
+
+    ``faces`` may be a part of the mesh's.
+    """
     corners = vertices[faces]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
     chosen = rng.choice(len(faces), size=count, p=area / area.sum())

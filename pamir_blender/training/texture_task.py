@@ -28,7 +28,7 @@ class ColorData(Protocol):
 
 
 class TextureTask:
-    """A :class:`~pamir_blender.training.trainer.Task` for :class:`TextureNetwork`, true bodies throughout.
+    """A :class:`~pamir_blender.training.trainer.Task` for :class:`TextureNetwork`; validated on true bodies.
 
     ``geometry`` is frozen; its image features go into the texture network. ``held_out`` are validation views.
     """

@@ -1,6 +1,7 @@
-"""Train a network: ``python -m pamir_blender.training.train geometry --data DIR --minutes 60 --out DIR``.
+"""Train the networks: ``python -m pamir_blender.training.train both --minutes 80 --out runs``.
 
-An interrupted command resumes where it stopped when it is given again with the same ``--out``.
+``both`` trains geometry for three quarters of the time, then texture on it. An interrupted command resumes
+where it stopped when it is given again with the same ``--out``.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..body.load import load_body_model
+from ..contracts import JOINT_NAMES
 from ..errors import PamirError, RequestError
 from ..pamir.config import GeometryConfig, TextureConfig
 from ..pamir.geometry import GeometryNetwork
@@ -28,6 +31,10 @@ from .parallel import Group, run_in_processes
 from .schedule import Budget
 from .texture_task import TextureTask
 from .trainer import Trainer, TrainingOptions
+from .variants import VARIANTS
+
+GEOMETRY_SHARE = 0.75
+"""Part of the minutes of ``both`` that geometry gets."""
 
 OpenData = Callable[[], ViewDataset]
 
@@ -35,8 +42,10 @@ OpenData = Callable[[], ViewDataset]
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m pamir_blender.training.train", description=__doc__)
-    parser.add_argument("network", choices=("geometry", "texture"))
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="training data folders")
+    parser.add_argument("network", choices=("both", "geometry", "texture"))
+    parser.add_argument(
+        "--data", type=Path, nargs="+", default=[Path("data/train")], help="folders (default: data/train)"
+    )
     parser.add_argument(
         "--val", type=Path, help="validation data folder (default: 'val' beside the first --data)"
     )
@@ -56,12 +65,35 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, help="optimiser steps, instead of --minutes")
     parser.add_argument("--batch", type=int, default=4, help="views per step and process")
     parser.add_argument("--points", type=int, default=4096, help="points per view")
-    parser.add_argument("--true-bodies", type=float, default=0.3, help="share of views given their true body")
+    parser.add_argument(
+        "--bodies",
+        choices=("true", "estimated", "mixed"),
+        default="mixed",
+        help="which bodies condition the views; 'mixed' gives --true-bodies of them the true one",
+    )
+    parser.add_argument("--true-bodies", type=float, default=0.3, help="share of true bodies in 'mixed'")
+    parser.add_argument(
+        "--no-depth-shift",
+        action="store_true",
+        help="leave the points where they truly are when the body is estimated (equations 7 and 8 undone)",
+    )
+    parser.add_argument(
+        "--variant",
+        choices=VARIANTS,
+        default="pamir",
+        help="'pifu': the baseline without a body, which reads image features and depth alone",
+    )
     parser.add_argument(
         "--loss", choices=("bce", "mse"), default=None, help="default: bce for lite, mse for paper"
     )
     parser.add_argument("--outline", type=float, default=1.0, help="extra weight at the mask's outline")
     parser.add_argument("--loose-cloth", type=float, default=0.3, help="share of views with cloth added")
+    parser.add_argument(
+        "--head",
+        type=float,
+        default=4.0,
+        help="how much more often texture sees points of the head: small, and its back unlike its front",
+    )
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--average", type=float, default=0.998, help="decay of the exported running average")
     parser.add_argument("--seed", type=int, default=0)
@@ -82,12 +114,33 @@ def main(arguments: list[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     command = arguments if arguments is not None else sys.argv[1:]
     try:
-        build_trainer(options, command)  # refuses unusable input here, before any process starts
-        run_in_processes(options.processes, train, options, command)
+        for part in _parts(options):
+            build_trainer(part, command)  # refuses unusable input here, before any process starts
+            run_in_processes(part.processes, train, part, command)
     except (PamirError, ValueError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _parts(options: argparse.Namespace) -> list[argparse.Namespace]:
+    """The trainings that the options ask for, in order; raises RequestError for options that name a file."""
+    if options.network != "both":
+        return [options]
+    if options.export or options.init or options.geometry_weights:
+        raise RequestError(
+            "--export, --init and --geometry-weights belong to one network: train geometry, then texture"
+        )
+    geometry, texture = (argparse.Namespace(**vars(options)) for _ in range(2))
+    geometry.network, geometry.out = "geometry", options.out / "geometry"
+    texture.network, texture.out = "texture", options.out / "texture"
+    texture.geometry_weights = geometry.out / "weights.safetensors"
+    if options.minutes:
+        geometry.minutes, texture.minutes = (
+            GEOMETRY_SHARE * options.minutes,
+            (1 - GEOMETRY_SHARE) * options.minutes,
+        )
+    return [geometry, texture]
 
 
 def train(group: Group, options: argparse.Namespace, command: list[str]) -> None:
@@ -101,7 +154,10 @@ def train(group: Group, options: argparse.Namespace, command: list[str]) -> None
 def build_trainer(options: argparse.Namespace, command: list[str], group: Group | None = None) -> Trainer:
     """The trainer that the parsed ``options`` ask for; raises PamirError or ValueError for unusable ones."""
     torch.manual_seed(options.seed)
-    card = {"command": ["python", "-m", "pamir_blender.training.train", *command]}
+    card = {
+        "command": ["python", "-m", "pamir_blender.training.train", *command],
+        "variant": options.variant,
+    }
     export = options.export or options.out / "weights.safetensors"
     build = _geometry if options.network == "geometry" else _texture
     task, open_data = build(options, {"card": card, "export_path": export})
@@ -139,6 +195,7 @@ def _geometry(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Geom
             image_size=size,
             points=8192,
             true_body_share=share,
+            variant=options.variant,
             augment=False,
             seed=options.seed,
         )
@@ -159,8 +216,8 @@ def _geometry(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Geom
         split="train",
         image_size=size,
         points=options.points,
-        true_body_share=options.true_bodies,
         seed=options.seed,
+        **_conditions(options),
     )
 
 
@@ -176,19 +233,44 @@ def _texture(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Textu
         start_with_opponent_colors(network.image_encoder.conv1, network.image_encoder.norm1)
     _interpolate(network, options.interpolation)
     _refuse_semantic(network.config.volume.channels)
-    shared = {"image_size": network.config.image.image_size, "points": 0, "true_body_share": 1.0}
+    shared = {"image_size": network.config.image.image_size, "points": 0}
     held_out = ViewDataset(
         _validation_folder(options),
         split="val",
         color_points=8192,
+        true_body_share=1.0,
+        variant=options.variant,
         augment=False,
         seed=options.seed,
         **shared,
     )
     task = TextureTask(network, geometry, held_out=held_out, **common)
     return task, partial(
-        ViewDataset, options.data, split="train", color_points=options.points, seed=options.seed, **shared
+        ViewDataset,
+        options.data,
+        split="train",
+        color_points=options.points,
+        vertex_emphasis=_head_emphasis(options.data[0], options.head),
+        seed=options.seed,
+        **shared,
+        **_conditions(options),
     )
+
+
+def _head_emphasis(data: Path, factor: float) -> np.ndarray:
+    """(V,) ``factor`` at the head's vertices, 1 elsewhere."""
+    owner = load_body_model(data / "body.npz").skinning_weights.numpy().argmax(axis=1)
+    return np.where(owner == JOINT_NAMES.index("head"), factor, 1.0)
+
+
+def _conditions(options: argparse.Namespace) -> dict[str, Any]:
+    """What a training view is conditioned on, as :class:`ViewDataset` takes it."""
+    share = {"true": 1.0, "estimated": 0.0, "mixed": options.true_bodies}[options.bodies]
+    return {
+        "true_body_share": share,
+        "shift_depth": not options.no_depth_shift,
+        "variant": options.variant,
+    }
 
 
 def _interpolate(network: GeometryNetwork | TextureNetwork, interpolation: str | None) -> None:

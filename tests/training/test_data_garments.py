@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pamir_blender.training.exposed import exposed_faces, is_exposed
 from pamir_blender.training.garments import add_garments
 from pamir_blender.training.hair import STYLES
 from pamir_blender.training.patterns import cloth_tile, hair_tile, recolored
@@ -83,3 +84,22 @@ def test_recolouring_keeps_the_face(subject):
     before, after = subject.texture[at[:, 1], at[:, 0]], colored.texture[at[:, 1], at[:, 0]]
     assert np.abs(before.astype(int) - after).mean() < 4
     assert np.abs(subject.texture.astype(int) - colored.texture).mean() > 5
+
+
+def test_what_clothes_cover_is_no_surface_of_the_person(posed):
+    """Under a long skirt the legs are buried: neither sampled nor part of the true mesh."""
+    dressed, _ = add_garments(np.random.default_rng(3), posed, "skirt", "none")
+    outside = exposed_faces(dressed)
+    own = len(posed.subject.faces)
+    assert len(exposed_faces(posed)) > 0.95 * own
+    kept = {tuple(face) for face in outside.tolist()}
+    owner = posed.subject.weights.argmax(axis=1)
+    thighs = posed.subject.faces[np.isin(owner[posed.subject.faces], (1, 2)).all(axis=1)]
+    head = posed.subject.faces[(owner[posed.subject.faces] == 15).all(axis=1)]
+    assert np.mean([tuple(face) in kept for face in thighs.tolist()]) < 0.1
+    assert np.mean([tuple(face) in kept for face in head.tolist()]) > 0.95
+    middle = dressed.vertices[outside].mean(axis=1)
+    a, b, c = dressed.vertices[outside].transpose(1, 0, 2)
+    normal = np.cross(b - a, c - a)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    assert is_exposed(dressed, middle, normal).all()

@@ -52,6 +52,14 @@ def test_two_bone_chain_puts_the_wrist_on_its_target():
             np.testing.assert_allclose(elbow + forearm, target, atol=1e-6)
 
 
+def test_legs_that_run_through_each_other_are_found(subject):
+    rotations = np.tile(np.eye(3), (24, 1, 1))
+    rotations[1], rotations[2] = euler(0, 0, -12), euler(0, 0, 12)
+    assert self_penetrates(subject.joints, rotations)
+    rotations[1], rotations[2] = euler(-25, 0, -12), euler(25, 0, 12)  # crossed, but one before the other
+    assert not self_penetrates(subject.joints, rotations)
+
+
 def test_a_hand_inside_the_chest_is_found(subject):
     joints = subject.joints
     rotations = np.tile(np.eye(3), (24, 1, 1))

@@ -8,7 +8,8 @@ import torch
 
 from pamir_blender.errors import AssetsError
 from pamir_blender.pamir.voxelise import voxelise_occupancy
-from pamir_blender.training.dataset import ViewDataset, depth_shift
+from pamir_blender.training.dataset import ViewDataset
+from pamir_blender.training.depth_shift import shift_along
 from pamir_blender.training.estimates import estimated_bodies
 from pamir_blender.training.make_data import body_digest
 from pamir_blender.training.poses import euler, sample_pose
@@ -55,8 +56,8 @@ def folder(tmp_path_factory, posed, renderer, body, body_model):
     for name in ("subjects", "views", "meshes"):
         (out / name).mkdir()
     rng = np.random.default_rng(0)
-    surface, _ = write_points(out / "subjects" / "test.npz", posed, rng, OPTIONS)
-    write_arrays(out / "meshes" / "test.npz", {"vertices": posed.vertices, "faces": posed.subject.faces})
+    surface, _, outside = write_points(out / "subjects" / "test.npz", posed, rng, OPTIONS)
+    write_arrays(out / "meshes" / "test.npz", {"vertices": posed.vertices, "faces": outside})
     renderer.load(posed.vertices, posed.normals, posed.subject.uv, posed.subject.faces)
     renderer.load_texture(posed.subject.texture)
     sight = Sight(posed.vertices, posed.subject.faces)
@@ -234,4 +235,54 @@ def test_depth_shift_is_the_weighted_mean():
     depth = np.array([0.0, 1.0, 2.0], np.float32)
     nearest = np.array([[0, 1, 2, 2], [1, 1, 1, 1]], np.uint16)
     weight = np.array([[0, 128, 127, 0], [255, 0, 0, 0]], np.uint8)
-    np.testing.assert_allclose(depth_shift(depth, nearest, weight), [1.498, 1.0], atol=1e-3)
+    np.testing.assert_allclose(shift_along(depth, nearest, weight), [1.498, 1.0], atol=1e-3)
+
+
+def test_without_the_depth_shift_points_stay_at_the_truth(folder):
+    shifted = ViewDataset(folder, points=800, true_body_share=0.0, augment=False)[0]
+    plain = ViewDataset(folder, points=800, true_body_share=0.0, augment=False, shift_depth=False)[0]
+    assert not plain["dz"].any()
+    assert torch.equal(plain["body"], shifted["body"])
+    back = shifted["points"].clone()
+    back[:, 2] -= shifted["dz"]
+    assert torch.allclose(plain["points"], back, atol=1e-6)
+
+
+def test_the_baseline_without_a_body_sees_depth_alone(folder):
+    sample = ViewDataset(folder, points=16, true_body_share=0.0, variant="pifu")[0]
+    volume = sample["volume"]
+    assert volume.shape == (1, 128, 128, 128)
+    depth = (torch.arange(128) + 0.5) / 128
+    assert torch.equal(volume[0, :, 5, 7], depth)
+    assert torch.equal(volume[0, :, 90, 100], depth)
+
+
+def test_emphasised_points_are_drawn_more_often(folder, body_model):
+    head = body_model.skinning_weights.numpy().argmax(axis=1) == 15
+    shares = []
+    for emphasis in (None, np.where(head, 8.0, 1.0)):
+        data = ViewDataset(
+            folder,
+            points=16,
+            color_points=3000,
+            true_body_share=1.0,
+            augment=False,
+            vertex_emphasis=emphasis,
+        )
+        sample = data[0]
+        high = sample["color_points"][:, 1] > sample["body_true"][head][:, 1].min()
+        shares.append((float(high.float().mean()), float(sample["visible"].float().mean())))
+    assert shares[1][0] > 3 * shares[0][0]
+    assert shares[1][1] < shares[0][1]  # and hidden points, too
+
+
+def test_empty_space_before_and_behind_the_person_is_sampled(folder):
+    """Points far from the person in depth, where the picture shows the person: labelled outside."""
+    sample = ViewDataset(folder, image_size=256, points=6000, true_body_share=1.0, augment=False)[0]
+    points, mask = sample["points"].numpy(), sample["image"][3].numpy()
+    column, row = ((points[:, :2] * [1, -1] + 0.5) * 256).astype(int).clip(0, 255).T
+    body = sample["body_true"].numpy()[:, 2]
+    far = (points[:, 2] < body.min() - 0.1) | (points[:, 2] > body.max() + 0.1)
+    on_person = far & (mask[row, column] > 0.5)
+    assert on_person.sum() > 0.3 * far.sum()
+    assert not sample["occupancy"].numpy()[on_person].any()

@@ -4,8 +4,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.spatial import cKDTree
 
-from pamir_blender.training.depth_shift import depth_shift, shift_points
+from pamir_blender.training.depth_shift import depth_shift, nearest_vertices, shift_along, to_shares
 from pamir_blender.training.losses import occupancy_loss, texture_loss
 from pamir_blender.training.schedule import Budget, learning_rate
 
@@ -23,8 +24,21 @@ def test_depth_shift_by_hand():
     assert expected == pytest.approx(0.02922 / 2.487, abs=1e-5)  # weights 0.819, 0.670, 0.549, 0.449
     shift = depth_shift(np.zeros((1, 3)), true, estimated, sigma=sigma)
     assert shift == pytest.approx([expected], abs=1e-7)
-    moved = shift_points(np.zeros((1, 3)), true, estimated, sigma=sigma)
-    assert moved[0] == pytest.approx([0.0, 0.0, expected], abs=1e-7)
+    # Without sigma: Gaussians as wide as the nearest vertex (0.1) is far.
+    weights = [math.exp(-(d**2) / (2 * 0.1**2)) for d in (0.1, 0.2, 0.3, 0.4)]
+    expected = sum(w * e for w, e in zip(weights, errors[:4], strict=True)) / sum(weights)
+    assert depth_shift(np.zeros((1, 3)), true, estimated) == pytest.approx([expected], abs=1e-7)
+
+
+def test_stored_neighbours_give_the_same_shift_to_a_byte():
+    rng = np.random.default_rng(1)
+    true = rng.normal(size=(400, 3)) * 0.2
+    estimated = true + rng.normal(size=(400, 3)) * 0.05
+    points = rng.normal(size=(300, 3)) * 0.3
+    index, weight = nearest_vertices(cKDTree(true), points)
+    np.testing.assert_allclose(weight.sum(axis=1), 1.0)
+    stored = shift_along(estimated[:, 2] - true[:, 2], index.astype(np.uint16), to_shares(weight))
+    np.testing.assert_allclose(stored, depth_shift(points, true, estimated), atol=2e-3)
 
 
 def test_depth_shift_of_a_rigid_move_is_that_move_everywhere():
