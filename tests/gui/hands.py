@@ -11,7 +11,7 @@ from session import HEIGHT, Session
 SETTLE_SECONDS = 0.06
 """For Blender to handle a movement of the mouse before it is asked what lies under it."""
 
-# What Blender itself says about the button under the mouse: the operator's Python command, as Ctrl C copies it.
+# What Blender says about the button under the mouse: the operator's Python command, as Ctrl C copies it.
 _UNDER_MOUSE = """
 area, region = {place}
 bpy.context.window_manager.clipboard = ""

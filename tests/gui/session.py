@@ -60,8 +60,22 @@ class Session:
         self.log = exchange / "blender.log"
         command = _COMMAND.format(display=DISPLAY, n=DISPLAY[1:], width=WIDTH, height=HEIGHT)
         self._process = subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
-            + ["bash", "-c", _INSIDE, "-", str(self.root), str(exchange), *map(str, visible)],
+            [
+                "unshare",
+                "--mount",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "--propagation",
+                "private",
+                "bash",
+                "-c",
+                _INSIDE,
+                "-",
+                str(self.root),
+                str(exchange),
+                *map(str, visible),
+            ],  # fmt: skip
             env=os.environ | {"DISPLAY": DISPLAY, "COMMAND": command},
             stdin=subprocess.DEVNULL,
             stdout=self.log.open("w"),
