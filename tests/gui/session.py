@@ -75,7 +75,7 @@ class Session:
                 str(self.root),
                 str(exchange),
                 *map(str, visible),
-            ],  # fmt: skip
+            ],
             env=os.environ | {"DISPLAY": DISPLAY, "COMMAND": command},
             stdin=subprocess.DEVNULL,
             stdout=self.log.open("w"),
