@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from session import HEIGHT, Session
+from session import HEIGHT, WIDTH, Session
 
 SETTLE_SECONDS = 0.06
 """For Blender to handle a movement of the mouse before it is asked what lies under it."""
@@ -19,6 +19,11 @@ with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], are
     if bpy.ops.ui.copy_python_command_button.poll():
         bpy.ops.ui.copy_python_command_button()
 value = bpy.context.window_manager.clipboard
+"""
+_REDRAW = """
+for window in bpy.context.window_manager.windows:
+    for area in window.screen.areas:
+        area.tag_redraw()
 """
 _PLACE = """next((a, r) for a in bpy.context.window_manager.windows[0].screen.areas if a.type == "{area}"
         for r in a.regions if r.type == "{region}")"""
@@ -37,8 +42,10 @@ class Hands:
         return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
     def picture(self, name: str) -> np.ndarray:
-        """Look, once nothing moves, and keep what is seen as ``NAME.png``."""
-        time.sleep(0.5)
+        """Look, with the mouse out of the way and all regions drawn, and keep it as ``NAME.png``."""
+        self.move(WIDTH - 4, HEIGHT - 4)
+        self.session.ask(_REDRAW)
+        time.sleep(0.7)
         seen = self.look()
         Image.fromarray(seen).save(self.pictures / f"{name}.png", optimize=True)
         return seen
@@ -86,7 +93,9 @@ class Hands:
             return known
         left, top, right, bottom = self.box(area, region)
         # The tabs of the sidebar take its right edge; buttons in rows of two or three lie beside the middle.
-        for share in (0.4, 0.25, 0.7, 0.88, 0.1):
+        # The page of preferences is wide, and begins with small boxes.
+        shares = (0.04, 0.021, 0.4, 0.9) if area == "PREFERENCES" else (0.4, 0.25, 0.7, 0.88, 0.1)
+        for share in shares:
             x = int(left + share * (right - left))
             for y in range(top + 4, bottom - 4, 9):
                 if command in self._under((x, y), area, region):
