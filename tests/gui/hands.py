@@ -72,10 +72,12 @@ class Hands:
     def drag(self, start: tuple[int, int], end: tuple[int, int], button: int = 2) -> None:
         """Hold a mouse button from one place to another."""
         self.move(*start)
+        time.sleep(SETTLE_SECONDS)
         self.session.run("xdotool", "mousedown", str(button))
+        time.sleep(SETTLE_SECONDS)
         for step in range(1, 6):
             self.move(*(a + (b - a) * step / 5 for a, b in zip(start, end, strict=True)))
-            time.sleep(0.02)
+            time.sleep(SETTLE_SECONDS)
         self.session.run("xdotool", "mouseup", str(button))
 
     def box(self, area: str = "VIEW_3D", region: str = "WINDOW") -> tuple[int, int, int, int]:
