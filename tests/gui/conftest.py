@@ -21,7 +21,7 @@ def _visible():
     prefix = subprocess.check_output([BACKEND, "-c", "import sys; print(sys.base_prefix)"], text=True)
     folders = {REPOSITORY, BACKEND.parents[1].resolve(), Path(prefix.strip())}
     assert Path("/usr") not in folders, (
-        "the backend's Python is the system's own; use one with its own folder"
+        "the backend's Python is the system's own: use one that has a folder of its own"
     )
     return sorted(folders)
 

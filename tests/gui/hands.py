@@ -10,8 +10,10 @@ from session import HEIGHT, WIDTH, Session
 
 SETTLE_SECONDS = 0.06
 """For Blender to handle a movement of the mouse before it is asked what lies under it."""
+DRAG_SECONDS = 0.3
+"""A drag is a press, then movements, then a release, each seen in another frame; software drawing is slow."""
 
-# What Blender itself says about the button under the mouse: the operator's Python command, as Ctrl C copies it.
+# What Blender says about the button under the mouse: its operator's Python command, as Ctrl C copies it.
 _UNDER_MOUSE = """
 area, region = {place}
 bpy.context.window_manager.clipboard = ""
@@ -72,12 +74,12 @@ class Hands:
     def drag(self, start: tuple[int, int], end: tuple[int, int], button: int = 2) -> None:
         """Hold a mouse button from one place to another."""
         self.move(*start)
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(DRAG_SECONDS)
         self.session.run("xdotool", "mousedown", str(button))
-        time.sleep(SETTLE_SECONDS)
-        for step in range(1, 6):
-            self.move(*(a + (b - a) * step / 5 for a, b in zip(start, end, strict=True)))
-            time.sleep(SETTLE_SECONDS)
+        time.sleep(DRAG_SECONDS)
+        for step in range(1, 9):
+            self.move(*(a + (b - a) * step / 8 for a, b in zip(start, end, strict=True)))
+            time.sleep(DRAG_SECONDS / 3)
         self.session.run("xdotool", "mouseup", str(button))
 
     def box(self, area: str = "VIEW_3D", region: str = "WINDOW") -> tuple[int, int, int, int]:

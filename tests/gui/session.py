@@ -59,9 +59,9 @@ class Session:
         shutil.copy(HERE / "side_channel.py", exchange)
         self.log = exchange / "blender.log"
         command = _COMMAND.format(display=DISPLAY, n=DISPLAY[1:], width=WIDTH, height=HEIGHT)
+        apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
         self._process = subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
-            + ["bash", "-c", _INSIDE, "-", str(self.root), str(exchange), *map(str, visible)],
+            [*apart, "bash", "-c", _INSIDE, "-", str(self.root), str(exchange), *map(str, visible)],
             env=os.environ | {"DISPLAY": DISPLAY, "COMMAND": command},
             stdin=subprocess.DEVNULL,
             stdout=self.log.open("w"),

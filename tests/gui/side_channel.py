@@ -11,6 +11,7 @@ import queue
 import socket
 import threading
 import traceback
+from pathlib import Path
 
 import bpy
 
@@ -28,7 +29,7 @@ def _listen(path):
     server = socket.socket(socket.AF_UNIX)
     server.bind(path + ".new")
     server.listen()
-    os.rename(path + ".new", path)  # whoever sees it can connect
+    Path(path + ".new").rename(path)  # whoever sees it can connect
     while True:
         connection = server.accept()[0]
         with connection.makefile("r", encoding="utf-8") as stream:

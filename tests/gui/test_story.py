@@ -1,4 +1,4 @@
-"""An artist's first hour with the add-on, in a real window. Each test goes on where the one before it ended."""
+"""An artist's first hour with the add-on, in a real window. Each test goes on where the last one ended."""
 
 import time
 from pathlib import Path
@@ -99,7 +99,7 @@ def viewport_center(hands):
 
 
 def colored_share(picture, box):
-    """The part of a screen box whose pixels have a hue, as the grey viewport and the grid's lines hardly do."""
+    """The part of a screen box whose pixels have a hue, as the grey viewport hardly does."""
     left, top, right, bottom = box
     pixels = picture[top:bottom, left:right].astype(int)
     return float((pixels.max(2) - pixels.min(2) > 20).mean())
