@@ -8,11 +8,6 @@ import numpy as np
 from PIL import Image
 from session import HEIGHT, WIDTH, Session
 
-SETTLE_SECONDS = 0.06
-"""For Blender to handle a movement of the mouse before it is asked what lies under it."""
-DRAG_SECONDS = 0.3
-"""A drag is a press, then movements, then a release, each seen in another frame; software drawing is slow."""
-
 # What Blender says about the button under the mouse: its operator's Python command, as Ctrl C copies it.
 _UNDER_MOUSE = """
 area, region = {place}
@@ -54,33 +49,30 @@ class Hands:
 
     def move(self, x: int, y: int) -> None:
         """Move the mouse."""
-        self.session.run("xdotool", "mousemove", str(int(x)), str(int(y)))
+        self._do("mousemove", str(int(x)), str(int(y)))
 
     def click(self, x: int, y: int) -> None:
         """Move there and press the left button."""
         self.move(x, y)
-        time.sleep(SETTLE_SECONDS)
-        self.session.run("xdotool", "mousedown", "1")
-        time.sleep(SETTLE_SECONDS)
-        self.session.run("xdotool", "mouseup", "1")
-        time.sleep(SETTLE_SECONDS)
+        self._do("mousedown", "1")
+        self._do("mouseup", "1")
 
     def keys(self, *names: str) -> None:
         """Press keys one after another; they go to what the mouse is over."""
         for name in names:
-            self.session.run("xdotool", "key", name)
-            time.sleep(SETTLE_SECONDS)
+            self._do("key", name)
 
     def drag(self, start: tuple[int, int], end: tuple[int, int], button: int = 2) -> None:
         """Hold a mouse button from one place to another."""
         self.move(*start)
-        time.sleep(DRAG_SECONDS)
-        self.session.run("xdotool", "mousedown", str(button))
-        time.sleep(DRAG_SECONDS)
+        self._do("mousedown", str(button))
         for step in range(1, 9):
             self.move(*(a + (b - a) * step / 8 for a, b in zip(start, end, strict=True)))
-            time.sleep(DRAG_SECONDS / 3)
-        self.session.run("xdotool", "mouseup", str(button))
+        self._do("mouseup", str(button))
+
+    def _do(self, *command: str) -> None:
+        self.session.run("xdotool", *command)
+        self.session.settle()
 
     def box(self, area: str = "VIEW_3D", region: str = "WINDOW") -> tuple[int, int, int, int]:
         """Where a region of the first window lies: left, top, right, bottom."""
@@ -114,5 +106,4 @@ class Hands:
 
     def _under(self, place: tuple[int, int], area: str, region: str) -> str:
         self.move(*place)
-        time.sleep(SETTLE_SECONDS)
         return self.session.ask(_UNDER_MOUSE.format(place=_PLACE.format(area=area, region=region)))

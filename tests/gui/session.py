@@ -100,6 +100,11 @@ class Session:
                 raise BlenderError(f"still not true: {expression}\n{self.tail()}")
             time.sleep(0.1)
 
+    def settle(self) -> None:
+        """Let Blender's event loop turn until what the mouse and keyboard did so far has been handled."""
+        for _ in range(3):
+            self.get("True")
+
     def wait_ready(self, seconds: float = 120) -> None:
         """Wait until Blender has drawn its window."""
         deadline = time.monotonic() + seconds
