@@ -157,8 +157,9 @@ class PAMIR_PT_character(_Sidebar, bpy.types.Panel):
             column.prop(photo, "alpha", text="Photo Opacity", slider=True)
         row = column.row(align=True)
         shown = overlay.body_display(active.active_part(context, "body"))
-        for display, label, _, icon, _ in DISPLAYS:
-            row.operator("pamir.show_body", text=label, icon=icon, depress=shown == display).display = display
+        row.label(text="Body")
+        for display, label, *_ in DISPLAYS:
+            row.operator("pamir.show_body", text=label, depress=shown == display).display = display
         armature = active.active_part(context, "armature")
         colored = armature is not None and overlay.colors_shown(armature)
         column.operator("pamir.color_confidence", icon="COLOR", depress=colored)

@@ -14,8 +14,8 @@ from .panels_text import wrapped
 from .preferences import PACKAGE, get_preferences, settings
 
 
-def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """Draw the card while there is no backend; nothing otherwise."""
+def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context, in_preferences: bool = False) -> None:
+    """Draw the card while there is no backend; nothing otherwise. The preferences have part of it already."""
     running = task.running()
     if running is not None:
         _draw_progress(layout, context, running)
@@ -27,13 +27,16 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     box.label(text="One Step Left: the Backend", icon="IMPORT")
     wrapped(box, context, "PaMIR computes in a program of its own. It is not set up yet.", faint=True)
     if python:
-        wrapped(box, context, f"There is no Python at {python}. Clear or change it below.", icon="ERROR")
+        wrapped(box, context, f"There is no Python at {python}. Clear or change that field.", icon="ERROR")
     _draw_ways(box, context)
+    if not in_preferences:
+        _draw_own_python(box, context)
     if task.failure():
         warning = box.column()
         warning.alert = True
         wrapped(warning, context, task.failure(), icon="ERROR")
-    box.operator("pamir.copy_report", icon="COPYDOWN")
+    if not in_preferences:
+        box.operator("pamir.copy_report", icon="COPYDOWN")
 
 
 def _draw_ways(box: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -49,6 +52,9 @@ def _draw_ways(box: bpy.types.UILayout, context: bpy.types.Context) -> None:
         row.operator("pamir.unpack_backend", icon="PACKAGE")
     else:
         _draw_download(box, row, context, reason)
+
+
+def _draw_own_python(box: bpy.types.UILayout, context: bpy.types.Context) -> None:
     box.separator(factor=0.5)
     wrapped(box, context, "Or use a Python that has the backend:", faint=True)
     if PACKAGE in context.preferences.addons:

@@ -71,7 +71,7 @@ class PAMIR_AP_preferences(bpy.types.AddonPreferences):
         column.separator()
         column.prop(self, "results_folder", placeholder=str(default_results_folder()))
         column.separator()
-        draw_setup(layout, context)
+        draw_setup(layout, context, in_preferences=True)
         row = layout.row()
         row.scale_y = 1.3
         row.operator("pamir.check_backend", icon="CHECKMARK")

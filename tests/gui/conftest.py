@@ -20,7 +20,9 @@ def _visible():
     """The repository, the backend's environment where it really is, and the Python it was made from."""
     prefix = subprocess.check_output([BACKEND, "-c", "import sys; print(sys.base_prefix)"], text=True)
     folders = {REPOSITORY, BACKEND.parents[1].resolve(), Path(prefix.strip())}
-    assert Path("/usr") not in folders, "the backend's Python is the system's; use one with its own folder"
+    assert Path("/usr") not in folders, (
+        "the backend's Python is the system's own: use one that has a folder of its own"
+    )
     return sorted(folders)
 
 

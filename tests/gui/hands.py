@@ -6,12 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from session import HEIGHT, Session
+from session import HEIGHT, WIDTH, Session
 
-SETTLE_SECONDS = 0.06
-"""For Blender to handle a movement of the mouse before it is asked what lies under it."""
-
-# What Blender says about the button under the mouse: the operator's Python command, as Ctrl C copies it.
+# What Blender says about the button under the mouse: its operator's Python command, as Ctrl C copies it.
 _UNDER_MOUSE = """
 area, region = {place}
 bpy.context.window_manager.clipboard = ""
@@ -19,6 +16,11 @@ with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], are
     if bpy.ops.ui.copy_python_command_button.poll():
         bpy.ops.ui.copy_python_command_button()
 value = bpy.context.window_manager.clipboard
+"""
+_REDRAW = """
+for window in bpy.context.window_manager.windows:
+    for area in window.screen.areas:
+        area.tag_redraw()
 """
 _PLACE = """next((a, r) for a in bpy.context.window_manager.windows[0].screen.areas if a.type == "{area}"
         for r in a.regions if r.type == "{region}")"""
@@ -37,39 +39,40 @@ class Hands:
         return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
     def picture(self, name: str) -> np.ndarray:
-        """Look, once nothing moves, and keep what is seen as ``NAME.png``."""
-        time.sleep(0.5)
+        """Look, with the mouse out of the way and all regions drawn, and keep it as ``NAME.png``."""
+        self.move(WIDTH - 4, HEIGHT - 4)
+        self.session.ask(_REDRAW)
+        time.sleep(0.7)
         seen = self.look()
         Image.fromarray(seen).save(self.pictures / f"{name}.png", optimize=True)
         return seen
 
     def move(self, x: int, y: int) -> None:
         """Move the mouse."""
-        self.session.run("xdotool", "mousemove", str(int(x)), str(int(y)))
+        self._do("mousemove", str(int(x)), str(int(y)))
 
     def click(self, x: int, y: int) -> None:
         """Move there and press the left button."""
         self.move(x, y)
-        time.sleep(SETTLE_SECONDS)
-        self.session.run("xdotool", "mousedown", "1")
-        time.sleep(SETTLE_SECONDS)
-        self.session.run("xdotool", "mouseup", "1")
-        time.sleep(SETTLE_SECONDS)
+        self._do("mousedown", "1")
+        self._do("mouseup", "1")
 
     def keys(self, *names: str) -> None:
         """Press keys one after another; they go to what the mouse is over."""
         for name in names:
-            self.session.run("xdotool", "key", name)
-            time.sleep(SETTLE_SECONDS)
+            self._do("key", name)
 
     def drag(self, start: tuple[int, int], end: tuple[int, int], button: int = 2) -> None:
         """Hold a mouse button from one place to another."""
         self.move(*start)
-        self.session.run("xdotool", "mousedown", str(button))
-        for step in range(1, 6):
-            self.move(*(a + (b - a) * step / 5 for a, b in zip(start, end, strict=True)))
-            time.sleep(0.02)
-        self.session.run("xdotool", "mouseup", str(button))
+        self._do("mousedown", str(button))
+        for step in range(1, 9):
+            self.move(*(a + (b - a) * step / 8 for a, b in zip(start, end, strict=True)))
+        self._do("mouseup", str(button))
+
+    def _do(self, *command: str) -> None:
+        self.session.run("xdotool", *command)
+        self.session.settle()
 
     def box(self, area: str = "VIEW_3D", region: str = "WINDOW") -> tuple[int, int, int, int]:
         """Where a region of the first window lies: left, top, right, bottom."""
@@ -86,7 +89,9 @@ class Hands:
             return known
         left, top, right, bottom = self.box(area, region)
         # The tabs of the sidebar take its right edge; buttons in rows of two or three lie beside the middle.
-        for share in (0.4, 0.25, 0.7, 0.88, 0.1):
+        # The page of preferences is wide, and begins with small boxes.
+        shares = (0.04, 0.021, 0.4, 0.9) if area == "PREFERENCES" else (0.4, 0.25, 0.7, 0.88, 0.1)
+        for share in shares:
             x = int(left + share * (right - left))
             for y in range(top + 4, bottom - 4, 9):
                 if command in self._under((x, y), area, region):
@@ -101,5 +106,4 @@ class Hands:
 
     def _under(self, place: tuple[int, int], area: str, region: str) -> str:
         self.move(*place)
-        time.sleep(SETTLE_SECONDS)
         return self.session.ask(_UNDER_MOUSE.format(place=_PLACE.format(area=area, region=region)))

@@ -59,23 +59,9 @@ class Session:
         shutil.copy(HERE / "side_channel.py", exchange)
         self.log = exchange / "blender.log"
         command = _COMMAND.format(display=DISPLAY, n=DISPLAY[1:], width=WIDTH, height=HEIGHT)
+        apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
         self._process = subprocess.Popen(
-            [
-                "unshare",
-                "--mount",
-                "--pid",
-                "--fork",
-                "--kill-child",
-                "--propagation",
-                "private",
-                "bash",
-                "-c",
-                _INSIDE,
-                "-",
-                str(self.root),
-                str(exchange),
-                *map(str, visible),
-            ],
+            [*apart, "bash", "-c", _INSIDE, "-", str(self.root), str(exchange), *map(str, visible)],
             env=os.environ | {"DISPLAY": DISPLAY, "COMMAND": command},
             stdin=subprocess.DEVNULL,
             stdout=self.log.open("w"),
@@ -113,6 +99,11 @@ class Session:
             if time.monotonic() > deadline:
                 raise BlenderError(f"still not true: {expression}\n{self.tail()}")
             time.sleep(0.1)
+
+    def settle(self) -> None:
+        """Let Blender's event loop turn until what the mouse and keyboard did so far has been handled."""
+        for _ in range(3):
+            self.get("True")
 
     def wait_ready(self, seconds: float = 120) -> None:
         """Wait until Blender has drawn its window."""

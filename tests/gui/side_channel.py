@@ -11,6 +11,7 @@ import queue
 import socket
 import threading
 import traceback
+from pathlib import Path
 
 import bpy
 
@@ -26,8 +27,9 @@ def _count_draw():
 
 def _listen(path):
     server = socket.socket(socket.AF_UNIX)
-    server.bind(path)
+    server.bind(path + ".new")
     server.listen()
+    Path(path + ".new").rename(path)  # whoever sees it can connect
     while True:
         connection = server.accept()[0]
         with connection.makefile("r", encoding="utf-8") as stream:
@@ -40,11 +42,11 @@ def _answer():
         scope = NAMES | {"value": None}
         try:
             exec(compile(source, "question", "exec"), scope)
-            answer = {"value": scope["value"]}
+            answer = json.dumps({"value": scope["value"]})
         except BaseException:
-            answer = {"error": traceback.format_exc()}
+            answer = json.dumps({"error": traceback.format_exc()})
         with connection:
-            connection.sendall(json.dumps(answer).encode())
+            connection.sendall(answer.encode())
     return TICK_SECONDS
 
 

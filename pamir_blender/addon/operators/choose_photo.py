@@ -20,6 +20,12 @@ class PAMIR_OT_choose_photo(bpy.types.Operator):
     filter_glob: bpy.props.StringProperty(default=PATTERNS, options={"HIDDEN"})
     filter_image: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    hide_props_region: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    display_type: bpy.props.EnumProperty(
+        items=(("DEFAULT", "", "", 0), ("THUMBNAIL", "", "", 3)),
+        default="THUMBNAIL",
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
