@@ -7,6 +7,8 @@ from pathlib import Path
 import bpy
 import bpy.utils.previews
 
+from ..image_header import MAX_SHOWN_PIXELS, picture_size
+
 _KEPT = 32
 _collection: bpy.utils.previews.ImagePreviewCollection | None = None
 
@@ -17,14 +19,25 @@ def photo_icon(path: str) -> int:
         return 0
     file = Path(bpy.path.abspath(path))
     try:
+        if not file.is_file():  # a pipe, for one, would be waited for
+            return 0
         key = f"{file}|{file.stat().st_mtime_ns}"
+        key.encode("utf-8")
+        if key not in _collection:
+            if not shows_safely(file):
+                return 0
+            if len(_collection) >= _KEPT:
+                _collection.clear()
+            _collection.load(key, str(file), "IMAGE")
     except (OSError, ValueError):
         return 0
-    if key not in _collection:
-        if len(_collection) >= _KEPT:
-            _collection.clear()
-        _collection.load(key, str(file), "IMAGE")
     return _collection[key].icon_id
+
+
+def shows_safely(file: Path) -> bool:
+    """Whether Blender may decode the whole picture: its header is known here and claims no absurd size."""
+    size = picture_size(file)
+    return size is not None and size[0] * size[1] <= MAX_SHOWN_PIXELS
 
 
 def register() -> None:

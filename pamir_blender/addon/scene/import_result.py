@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import bpy
 import numpy as np
@@ -15,7 +14,7 @@ from .armature import create_armature
 from .body_object import create_body
 from .camera_object import create_camera
 from .clothed_object import create_clothed
-from .collection import create_collection, remember
+from .collection import create_collection, photo_name, remember
 from .pose import apply_pose
 from .read_result import BodyData, CameraData, EarlyBody, Result
 from .rest_frame import rest_frame
@@ -116,4 +115,4 @@ def _hide(body: bpy.types.Object, scene: bpy.types.Scene) -> None:
 
 
 def _short_name(photo: str) -> str:
-    return Path(photo).stem or "PaMIR"
+    return photo_name(photo) or "PaMIR"

@@ -9,7 +9,6 @@ unpickled, and every array's shape, type and range are checked. Frames are those
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,12 +16,16 @@ import numpy as np
 
 from ...contracts import LIMBS
 from ...errors import ResultError
+from ...image_header import picture_size
+from ...plain_files import why_not_plain
 from .arrays import MAX_FACES, MAX_VERTICES, Arrays
 
 JOINTS = 24
 MAX_BETA = 10.0
 """Blender's shape keys hold values in [-10, 10]."""
 MAX_JSON_BYTES = 4_000_000
+MAX_TEXTURE_BYTES = 512 << 20
+MAX_TEXTURE_SIDE = 16_384
 
 
 @dataclass(frozen=True)
@@ -137,13 +140,13 @@ def read_info(folder: Path) -> ResultInfo:
     """Read and check ``result.json``."""
     path = folder / "result.json"
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise ResultError(f"{path} is too large to be a result of this add-on.")
+        if reason := why_not_plain(path, MAX_JSON_BYTES):
+            raise ResultError(f"{path} {reason}: it is not a result of this add-on.")
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ResultError(f"{folder} holds no result.json: it is not a finished result folder.") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ResultError(f"{path} cannot be read: {error}") from error
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        raise ResultError(f"{path} cannot be read: {error}. Reconstruct the photo again.") from error
     if not isinstance(data, dict):
         raise ResultError(f"{path} is not a result of this add-on.")
     if data.get("format") != 1:
@@ -159,7 +162,9 @@ def read_info(folder: Path) -> ResultInfo:
         photo=_text(photo.get("path")),
         photo_digest=_text(photo.get("digest")),
         body_model=_text(body.get("model")),
-        weights={k: v for k, v in _dict(data, "weights").items() if isinstance(v, str)},
+        weights={
+            _text(k): _text(v) for k, v in list(_dict(data, "weights").items())[:50] if isinstance(v, str)
+        },
         confidence=_confidence(_dict(body, "confidence")),
         warnings=_warnings(photo.get("warnings"), data.get("warnings")),
         silhouette_iou=float(iou) if _is_number(iou) else None,
@@ -181,11 +186,18 @@ def _dict(data: dict, key: str) -> dict:
 
 
 def _text(value: object) -> str:
-    return value[:4000] if isinstance(value, str) else ""
+    """A string that Blender can hold: no zero bytes, and no half characters but those of odd file names."""
+    text = value[:4000].replace("\0", "") if isinstance(value, str) else ""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    return text
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, not converted: JSON's whole numbers may be too long for any float.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e300 < value < 1e300
 
 
 def _skin(arrays: Arrays, prefix: str, count: int) -> SkinWeights:
@@ -216,15 +228,33 @@ def _clothed(arrays: Arrays, folder: Path) -> ClothedData:
     vertices = arrays.floats("clothed_vertices_rest", (None, 3))
     count = len(vertices)
     faces = arrays.indices("clothed_faces", (None, 3), count, MAX_FACES)
-    texture = folder / "texture.png"
     has_uv = "clothed_corner_uv" in arrays
     return ClothedData(
         vertices_rest=vertices,
         faces=faces,
         skin=_skin(arrays, "clothed", count),
         corner_uv=arrays.floats("clothed_corner_uv", (len(faces), 3, 2)) if has_uv else None,
-        texture=texture if has_uv and texture.is_file() else None,
+        texture=_texture(folder) if has_uv else None,
     )
+
+
+def _texture(folder: Path) -> Path | None:
+    """The colour image, if there is one; its size is known before Blender decodes it."""
+    path = folder / "texture.png"
+    try:
+        reason = why_not_plain(path, MAX_TEXTURE_BYTES)
+        size = None if reason else picture_size(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ResultError(f"The texture {path} cannot be read: {error.strerror}.") from error
+    if not reason and size is None:
+        reason = "is no picture, or damaged"
+    elif size is not None and (min(size) < 1 or max(size) > MAX_TEXTURE_SIDE):
+        reason = f"claims to have {size[0]} x {size[1]} pixels; no result of this add-on has"
+    if reason:
+        raise ResultError(f"The texture {path} {reason}. Reconstruct the photo again.")
+    return path
 
 
 def _camera(arrays: Arrays) -> CameraData:
