@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import math
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import ResultError
+from .plain_files import why_not_plain
 
 MAX_VERTICES = 8_000_000
 MAX_FACES = 16_000_000
@@ -17,7 +20,11 @@ MAX_COORDINATE = 100.0
 """Metres. Nothing of a person is farther from the origin."""
 MAX_ARRAY_BYTES = 2_000_000_000
 
-_DAMAGE = (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
+# What zipfile, its decompressors and NumPy's header reader raise on files that were made to break them.
+_DAMAGE = (
+    OSError, ValueError, EOFError, NotImplementedError, RuntimeError, MemoryError, KeyError, TypeError,
+    struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+)  # fmt: skip
 
 
 class Arrays:
@@ -26,11 +33,13 @@ class Arrays:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            if reason := why_not_plain(path):
+                raise self.error(reason)
             with zipfile.ZipFile(path) as archive:
                 self.sizes = {m.filename: m.file_size for m in archive.infolist()}
         except FileNotFoundError:
             raise ResultError(f"{path} is missing. Reconstruct the photo again.") from None
-        except (OSError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             raise ResultError(f"{path} is damaged ({error}). Reconstruct the photo again.") from error
 
     def __contains__(self, name: str) -> bool:

@@ -15,6 +15,7 @@ thumbnail.png   the character alone from the front, on a transparent ground
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import json
 import shutil
@@ -41,7 +42,8 @@ SUGGESTIONS_NAME = "suggestions.json"
 def write_json(folder: Path, content: dict[str, Any], name: str = JSON_NAME) -> None:
     """Write ``result.json``, or another file; numbers must be finite, as strict JSON asks."""
     text = json.dumps({"format": FORMAT, **content}, indent=1, allow_nan=False, ensure_ascii=False)
-    (folder / name).write_text(text + "\n", encoding="utf-8")
+    # A file name that is no Unicode holds half characters; JSON can spell them, UTF-8 cannot.
+    (folder / name).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def write_scene(folder: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -82,17 +84,25 @@ def whole_folder(out: Path) -> Iterator[Path]:
     try:
         partial.mkdir(parents=True)
     except OSError as error:
-        raise ResultError(f"cannot write to {out.parent}: {error.strerror}. Choose another folder") from error
+        raise ResultError(_cannot_write(out.parent, error)) from error
     try:
         yield partial
         _replace(partial, out)
     except OSError as error:
-        raise ResultError(f"cannot write the result to {out}: {error.strerror or error}") from error
+        raise ResultError(_cannot_write(out, error)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         for folder in made:  # only those made here, and only while they are empty
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def _cannot_write(place: Path, error: OSError) -> str:
+    """What happened, and what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk of {place} is full. Make room, or choose a results folder on another disk."
+    reason = error.strerror or error
+    return f"Cannot write to {place}: {reason}. Choose another results folder, or make this one writable."
 
 
 def _replace(partial: Path, out: Path) -> None:

@@ -19,6 +19,8 @@ LEAVES = {
     "depth_flip",
     "rotations",
     "arrays",
+    "image_header",
+    "plain_files",
 }
 # module (longest prefix wins) -> what of this package it may import, besides itself
 ALLOWED = {

@@ -8,6 +8,8 @@ import bpy
 import bpy.utils.previews
 import numpy as np
 
+from ..image_header import MAX_SHOWN_PIXELS, picture_size
+
 _KEPT = 32
 _wanted: set[str] = set()
 _collection: bpy.utils.previews.ImagePreviewCollection | None = None
@@ -19,13 +21,18 @@ def photo_icon(path: str) -> int:
         return 0
     file = Path(bpy.path.abspath(path))
     try:
+        if not file.is_file():  # a pipe, for one, would be waited for
+            return 0
         key = f"{file}|{file.stat().st_mtime_ns}"
+        key.encode("utf-8")
+        if key not in _collection:
+            if not shows_safely(file):
+                return 0
+            if len(_collection) >= _KEPT:
+                _collection.clear()
+            _collection.load(key, str(file), "IMAGE")
     except (OSError, ValueError):
         return 0
-    if key not in _collection:
-        if len(_collection) >= _KEPT:
-            _collection.clear()
-        _collection.load(key, str(file), "IMAGE")
     return _collection[key].icon_id
 
 
@@ -62,6 +69,12 @@ def load_wanted() -> None:
         icon.icon_size = image.size
         icon.icon_pixels_float.foreach_set(pixels)
     _wanted.clear()
+
+
+def shows_safely(file: Path) -> bool:
+    """Whether Blender may decode the whole picture: its header is known here and claims no absurd size."""
+    size = picture_size(file)
+    return size is not None and size[0] * size[1] <= MAX_SHOWN_PIXELS
 
 
 def register() -> None:

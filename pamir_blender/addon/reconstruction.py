@@ -9,10 +9,11 @@ from pathlib import Path
 
 import bpy
 
-from ..errors import RequestError, ResultError
+from ..errors import Cancelled, RequestError, ResultError
 from ..worker import protocol
 from .jobs import Job
 from .preferences import Settings
+from .results_folder import sweep, sweep_stale
 from .scene import ownership
 from .scene.import_result import import_character, import_early_body, select_character
 from .scene.read_result import read_early_body, read_result
@@ -34,19 +35,39 @@ class ReconstructionJob(Job):
     def on_event(self, event: protocol.Event) -> None:
         """Import the early body, then the whole result."""
         if isinstance(event, protocol.BodyReady):
-            import_early_body(read_early_body(Path(event.folder)), self._find_scene(), self.character)
+            self._show_early_body(Path(event.folder))
         elif isinstance(event, protocol.Done):
             result = read_result(Path(event.folder))
             import_character(result, self._find_scene(), self.character)
             select_character(self.character, bpy.context)
-            self.warnings = result.info.warnings
+            self.warnings = (*result.info.warnings, *self._lost_photo())
 
     def roll_back(self) -> None:
         """Remove the half-imported character and what a killed worker left on disk."""
         ownership.remove_character(self.character)
         out = Path(self.request.out)
-        for partial in out.parent.glob(f".{out.name}.*.partial"):
-            shutil.rmtree(partial, ignore_errors=True)
+        sweep(out)
+        if isinstance(self.error, Cancelled):
+            # It was whole before the worker heard of the cancelling; nobody would ever be shown it.
+            shutil.rmtree(out, ignore_errors=True)
+
+    def _show_early_body(self, folder: Path) -> None:
+        try:
+            early = read_early_body(folder)
+        except ResultError:
+            # Blender was late: the worker has gone on to save, or is gone. What comes next will tell.
+            if all((folder / name).is_file() for name in ("result.json", "scene.npz")):
+                raise
+            return
+        import_early_body(early, self._find_scene(), self.character)
+
+    def _lost_photo(self) -> tuple[str, ...]:
+        photo = Path(self.request.photo)
+        if photo.is_file():
+            return ()
+        return (
+            f"{photo.name} was deleted or moved meanwhile: the camera shows no photo behind the character.",
+        )
 
     def _find_scene(self) -> bpy.types.Scene:
         """The scene it was started from, unless that was deleted meanwhile."""
@@ -81,15 +102,22 @@ def _existing_file(path: str, what: str) -> str | None:
     if not path:
         return None
     absolute = Path(bpy.path.abspath(path)).absolute()
-    if not absolute.is_file():
-        raise RequestError(f"The {what} {absolute} does not exist. Choose another one.")
-    return str(absolute)
+    try:
+        if absolute.is_file():
+            return str(absolute)
+        reason = "is a folder" if absolute.is_dir() else "does not exist"
+        if reason != "is a folder" and absolute.exists():
+            reason = "is not a file but a pipe or a device"
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror})"
+    raise RequestError(f"The {what} {absolute} {reason}. Choose another one.")
 
 
 def new_folder(results: Path, photo: str, job: str) -> Path:
     """A folder that does not exist yet, named so that a person finds it again; its parent is made."""
     try:
         results.mkdir(parents=True, exist_ok=True)
+        sweep_stale(results)
     except OSError as error:
         raise ResultError(
             f"The results folder {results} cannot be made ({error.strerror}). "

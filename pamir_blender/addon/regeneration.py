@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from ..worker import protocol
 from .jobs import Job
 from .preferences import Settings
 from .reconstruction import OPTIMISE_ITERATIONS, new_folder
+from .results_folder import sweep
 from .scene import hypotheses, ownership, record
 from .scene.edited_body import EditedBody, read_edited_body
 from .scene.read_result import read_result
@@ -133,12 +133,6 @@ def suggest_request(collection: bpy.types.Collection, settings: Settings) -> pro
     entry = _followed(collection)
     body = read_edited_body(collection, entry, bpy.context.evaluated_depsgraph_get())
     return _request("Suggest", collection, entry, settings, body=body, edited=body.edited, count=SUGGESTIONS)
-
-
-def sweep(out: Path) -> None:
-    """Remove the partial folder of a job that was killed."""
-    for partial in out.parent.glob(f".{out.name}.*.partial"):
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _followed(collection: bpy.types.Collection) -> bpy.types.PropertyGroup:

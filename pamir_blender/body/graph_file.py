@@ -18,7 +18,7 @@ from scipy import sparse
 from ..errors import BodyModelError
 from .mesh_graph import BodyGraph, normalised_template, row_normalised
 from .model import BodyModel
-from .smpl_pickle import _Array, _Forbidden, _Record, _resolve, _SmplUnpickler, _SparseRows
+from .smpl_pickle import _Array, _Forbidden, _Record, _resolve, _SmplUnpickler, _SparseRows, refuse_bomb
 
 _MAX_BYTES = 64 << 20
 _MAX_SIDE = 100_000
@@ -78,6 +78,7 @@ def _matrices(path: Path, name: str) -> list[Any]:
     shape, _, dtype = read_header(data)
     if not dtype.hasobject or len(shape) != 1:
         raise ValueError(f"entry {name} is not a list of matrices")
+    refuse_bomb(data)
     record = _GraphUnpickler(data, encoding="latin1").load()
     if not isinstance(record, _Array) or not isinstance(record.state, tuple):
         raise _Forbidden("a list of an unknown kind")

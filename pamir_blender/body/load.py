@@ -24,6 +24,7 @@ OPEN_BODY = models_dir() / "open_body.npz"
 OPEN_FORMAT = "pamir-open-body-1"
 MAX_FILE_BYTES = 400 * 1024**2
 MAX_ARRAY_BYTES = 512 * 1024**2
+MAX_VERTICES = 100_000
 SMPL_VERTICES, SMPL_FACES = 6890, 13776
 BETAS = 10
 POSE_FEATURES = 207
@@ -114,7 +115,7 @@ def _build(
 ) -> BodyModel:
     """Check how the arrays fit together and build the model."""
     count = len(template)
-    _check(template.shape == (count, 3) and 100 <= count <= 100_000, path, f"template {template.shape}")
+    _check(template.shape == (count, 3) and 100 <= count <= MAX_VERTICES, path, f"template {template.shape}")
     _check(faces.ndim == 2 and faces.shape[1] == 3 and len(faces) > 0, path, f"faces {faces.shape}")
     _check(faces.min() >= 0 and faces.max() < count, path, "faces point at vertices that are not there")
     _check(shapedirs.shape == (count, 3, BETAS), path, f"shapedirs {shapedirs.shape}")
@@ -144,16 +145,19 @@ def _open_body(data: Mapping[str, np.ndarray], path: Path) -> BodyModel:
         )
     template = _array(data, "template", path, 2)
     count = len(template)
+    _check(100 <= count <= MAX_VERTICES, path, f"template {template.shape}")
     rows = _array(data, "regressor_rows", path, 1, np.integer)
     columns = _array(data, "regressor_columns", path, 1, np.integer)
     values = _array(data, "regressor_values", path, 1)
     _check(len(rows) == len(columns) == len(values) > 0, path, "joint regressor")
     _check(rows.max() < 24 and columns.max() < count, path, "joint regressor")
+    _check(rows.min() >= 0 and columns.min() >= 0, path, "joint regressor")
     regressor = np.zeros((24, count))
     regressor[rows, columns] = values
     joints = _array(data, "weight_joints", path, 2, np.integer)
     shares = _array(data, "weight_values", path, 2)
-    _check(joints.shape == shares.shape == (count, 4) and joints.max() < 24, path, "skinning weights")
+    _check(joints.shape == shares.shape == (count, 4), path, "skinning weights")
+    _check(joints.min() >= 0 and joints.max() < 24, path, "skinning weights")
     weights = np.zeros((count, 24))
     np.put_along_axis(weights, joints, shares, axis=1)
     scale = _array(data, "posedirs_scale", path, 1)

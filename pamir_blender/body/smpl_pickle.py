@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import pickle
+import pickletools
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from scipy import sparse
@@ -19,6 +20,8 @@ from scipy import sparse
 from ..errors import BodyModelError
 
 MAX_ELEMENTS = 50_000_000
+MAX_MEMO = 1_000_000
+"""SMPL's pickles remember some hundred objects."""
 NEEDED = ("v_template", "f", "shapedirs", "posedirs", "J_regressor", "weights")
 
 
@@ -114,6 +117,19 @@ class _SmplUnpickler(pickle.Unpickler):
         raise _Forbidden(f"{module}.{name}")
 
 
+def refuse_bomb(file: BinaryIO) -> None:
+    """Raise :class:`_Forbidden` for a pickle that numbers its objects absurdly; the file is rewound.
+
+    Python's unpickler makes room for as many objects as the highest number says: eight bytes can ask for
+    tens of gigabytes. Nothing of the pickle is built here.
+    """
+    start = file.tell()
+    for opcode, argument, _ in pickletools.genops(file):
+        if "PUT" in opcode.name and int(argument) > MAX_MEMO:
+            raise _Forbidden(f"an object numbered {argument}")
+    file.seek(start)
+
+
 def _bytes(value: Any) -> bytes:
     """Raw bytes, whichever way the pickle wrote them."""
     if isinstance(value, _Encoded):
@@ -200,6 +216,7 @@ def read_smpl_pickle(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as file:
+            refuse_bomb(file)
             data = _SmplUnpickler(file, encoding="latin1").load()
     except _Forbidden as error:
         raise BodyModelError(

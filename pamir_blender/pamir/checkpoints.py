@@ -7,6 +7,7 @@ code; ``weights.save_weights`` turns the result into a weights file of this proj
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,14 @@ def _load(path: Path) -> dict[str, Any]:
         raise _refuse(path, "there is no such file. Choose another one.")
     if path.stat().st_size > MAX_BYTES:
         raise _refuse(path, f"it has {path.stat().st_size} bytes, more than any released checkpoint.")
+    if zipfile.is_zipfile(path):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                unpacked = sum(member.file_size for member in archive.infolist())
+        except Exception as error:  # damaged archives raise nearly anything
+            raise _refuse(path, f"it is damaged ({error}). Get it again.") from error
+        if unpacked > MAX_BYTES:
+            raise _refuse(path, f"it unpacks to {unpacked} bytes, more than any released checkpoint.")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

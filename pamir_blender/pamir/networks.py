@@ -19,6 +19,7 @@ from .semantic import voxelise_semantic
 from .surface import Extraction, extract
 from .texture import TextureNetwork
 from .voxelise import voxelise_occupancy
+from .weight_pairs import check_pair
 from .weights import find_weights, load_geometry, load_texture, weights_digest
 
 
@@ -144,12 +145,14 @@ def load_networks(
     paths = {
         kind: find_weights(kind, size, folder) for kind in ("geometry", "texture")[: 2 if texture else 1]
     }
-    return FieldNetworks(
+    networks = FieldNetworks(
         load_geometry(paths["geometry"], device=device),
         load_texture(paths["texture"], device=device) if texture else None,
         device,
         {kind: weights_digest(path) for kind, path in paths.items()},
     )
+    check_pair(networks, paths, size)
+    return networks
 
 
 def untrained_networks(size: str, device: torch.device, seed: int = 0) -> FieldNetworks:

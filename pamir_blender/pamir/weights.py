@@ -213,3 +213,5 @@ def _check_tensors(path: Path, network: nn.Module, tensors: dict[str, Tensor]) -
                 f"{name} is {tuple(value.shape)}, its configuration asks for {tuple(like.shape)}. "
                 f"Get it again.",
             )
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise _refuse(path, f"{name} holds values that are not numbers. Get it again.")

@@ -61,7 +61,7 @@ class WorkerClient:
         cancel_seconds: float = CANCEL_SECONDS,
         silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
-        self.python, self.log_dir = Path(python), Path(log_dir)
+        self.python, self.log_dir, self._packages = Path(python), Path(log_dir), packages
         self._arguments = worker_command(packages) if arguments is None else list(arguments)
         self._cancel_seconds, self._silence_seconds = cancel_seconds, silence_seconds
         self._process: WorkerProcess | None = None
@@ -101,8 +101,10 @@ class WorkerClient:
 
     def start(self) -> None:
         """Start the process now, for the first job to find it up. Raises :class:`errors.BackendError`."""
-        if self.running:
+        if self.running and (self.busy or not self._spoiled()):
             return
+        if self.running:
+            self.close()
         process = WorkerProcess(self.python, self._arguments, self.log_dir, self._on_line, self._on_exit)
         if self._process is None:
             atexit.register(self.close)
@@ -182,6 +184,11 @@ class WorkerClient:
                 self._cancelling.update(job for job, owner in self._jobs.items() if owner is process)
             process.close()
 
+    def _spoiled(self) -> bool:
+        """Whether the idle process can no longer be trusted: its backend failed, or was deleted under it."""
+        gone = not self.python.is_file() or (self._packages is not None and not self._packages.is_dir())
+        return gone or self._process.suspect
+
     def _stop_if_unfinished(self, job: str, process: WorkerProcess) -> None:
         with self._lock:
             if self._jobs.get(job) is not process:
@@ -226,6 +233,7 @@ class WorkerClient:
             if isinstance(event, protocol.FINAL) and stopping:
                 event = protocol.Cancelled(job)
             elif isinstance(event, protocol.Failed):
+                process.suspect = process.suspect or event.kind == errors.BackendError.kind
                 event = self._with_log(event, process)
         self._events.put(event)
 

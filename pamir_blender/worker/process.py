@@ -55,6 +55,8 @@ class WorkerProcess:
         self.python = python
         self.stopped_because: str | None = None
         """Why we ended it ourselves, if we did: "cancel", "silence" or "close"."""
+        self.suspect = False
+        """Whether it said that its backend does not work; it may hold half of one that was mended since."""
         self._on_line, self._on_exit = on_line, on_exit
         self._write_lock = threading.Lock()
         self.log_path = _new_log(log_dir)
@@ -63,7 +65,11 @@ class WorkerProcess:
             # The kernel ties the child to the thread that starts it; only the main one lives long enough.
             command.append("--die-with-parent")
         try:
-            with self.log_path.open("a+b") as log:
+            log = self.log_path.open("a+b")
+        except OSError as error:
+            raise BackendError(_no_log(log_dir, error)) from error
+        try:
+            with log:
                 self.popen = subprocess.Popen(
                     command,
                     stdin=subprocess.PIPE,
@@ -144,7 +150,10 @@ class WorkerProcess:
         """What its ending means; only after it has ended."""
         code, tail = self.popen.returncode, self.log_tail()
         if self.stopped_because == "silence":
-            return BackendError(f"The worker gave no sign of life and was ended. Its log: {self.log_path}")
+            return BackendError(
+                "The worker gave no sign of life and was ended. Start the job again; if it hangs again, "
+                f"lower the resolution. Its log: {self.log_path}"
+            )
         if self.stopped_because == "cancel":
             return BackendError("The worker was ended to stop another job. Start this one again.")
         if self.stopped_because == "close":
@@ -167,6 +176,13 @@ def _new_log(log_dir: Path) -> Path:
             with contextlib.suppress(OSError):  # another Blender's worker may be writing it
                 old.unlink()
     except OSError as error:
-        raise BackendError(f"The worker's log folder {log_dir} cannot be used: {error.strerror}.") from error
+        raise BackendError(_no_log(log_dir, error)) from error
     stamp = time.strftime("%Y%m%d-%H%M%S") + f"-{time.time_ns() % 1_000_000_000:09d}"
     return log_dir / f"worker-{stamp}-{os.getpid()}.log"
+
+
+def _no_log(log_dir: Path, error: OSError) -> str:
+    return (
+        f"The worker's log folder {log_dir} cannot be written: {error.strerror or error}. "
+        "Make room on its disk, or make it writable, and start the job again."
+    )

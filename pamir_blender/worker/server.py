@@ -76,11 +76,22 @@ def as_pamir_error(error: BaseException) -> PamirError:
             f"Cannot write {error.filename or 'the result'}: {error.strerror}. Choose another folder."
         )
     if isinstance(error, ImportError):
-        return BackendError(
-            f"The worker's Python ({sys.executable}) is incomplete: {text}. "
-            "Install the backend's packages into it, or choose another Python in the preferences."
-        )
+        return _incomplete(error)
     return PamirError(f"Unexpected {type(error).__name__}: {text or 'no message'}")
+
+
+def _incomplete(error: BaseException) -> BackendError:
+    return BackendError(
+        f"The worker's Python ({sys.executable}) is incomplete: {str(error).strip()}. "
+        "Install the backend's packages into it, or choose another Python in the preferences."
+    )
+
+
+def _to_log(error: BaseException) -> None:
+    """The traceback into the log; a log on a full disk must not cost the artist the message."""
+    with contextlib.suppress(OSError):
+        traceback.print_exception(error, file=sys.stderr)
+        sys.stderr.flush()
 
 
 class Server:
@@ -180,7 +191,7 @@ class Server:
             if flag.is_set():
                 raise Cancelled("Cancelled before it began.")
             if isinstance(request, protocol.CheckBackend):
-                report = self._load_pipeline().check_backend(request.device)
+                report = self._pipeline().check_backend(request.device)
                 ending: protocol.Event = protocol.Checked(request.job, report)
             else:
                 ending = protocol.Done(request.job, str(self._photo_job(request, flag)))
@@ -201,13 +212,12 @@ class Server:
             return protocol.Cancelled(job)
         mapped = as_pamir_error(error)
         if mapped is not error:
-            traceback.print_exception(error, file=sys.stderr)
-            sys.stderr.flush()
+            _to_log(error)
         return protocol.Failed(job, mapped.kind, str(mapped)[:4000])
 
     def _photo_job(self, request: protocol.PhotoJob, flag: threading.Event) -> Path:
         self.send(protocol.Progress(request.job, "start", 0.0, 0.0, "Loading the backend"))
-        pipeline = self._load_pipeline()
+        pipeline = self._pipeline()
         if self._backend is None or self._backend_device != request.device:
             self._drop_backend()
             self._backend = pipeline.Backend(device=request.device)
@@ -220,6 +230,13 @@ class Server:
             on_body=lambda folder: self.send(protocol.BodyReady(request.job, str(folder))),
             cancelled=flag.is_set,
         )
+
+    def _pipeline(self) -> Pipeline:
+        try:
+            return self._load_pipeline()
+        except OSError as error:  # a package is there, but a library of it is not
+            _to_log(error)
+            raise _incomplete(error) from error
 
     def _drop_backend(self) -> None:
         self._backend = self._backend_device = None

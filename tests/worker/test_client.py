@@ -157,7 +157,8 @@ def test_failures_have_their_kind_and_leave_the_worker_up(client, tmp_path, phot
         assert "Traceback" in failed.tail or "exit" in failed.tail
     pid = client.pid
     assert isinstance(outcome(client, client.submit(request(tmp_path, "fine"))), protocol.Done)
-    assert client.pid == pid
+    # Half of a broken backend may be loaded: only then a fresh process is had.
+    assert (client.pid == pid) == (kind != "backend")
 
 
 def test_cancel_that_is_heeded_keeps_the_process(client, tmp_path):

@@ -17,6 +17,7 @@ from pathlib import Path
 from ...errors import BackendError
 from ...paths import PACKAGE, package_root
 from .command_line import run_lines
+from .lock import one_at_a_time
 from .places import python_of
 from .unpack import Progress, disk_message, partial_folder
 
@@ -110,23 +111,25 @@ def create(
     partial = partial_folder(target)
     steps = _Steps(progress, cancelled, log, CHOICES[backend].download)
     try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        partial.mkdir(parents=True, exist_ok=True)
-        needed = CHOICES[backend].disk
-        if shutil.disk_usage(partial).free < needed:
-            raise BackendError(
-                f"The backend needs about {needed / 1e9:.1f} GB in {partial.parent}. Make room and try again."
-            )
-        installer = _environment(base, partial, steps)
-        torch = [line for line in requirements() if package_name(line) == "torch"]
-        rest = [line for line in requirements() if line not in torch]
-        steps.run("Getting torch", [*installer, *torch_source(backend), *torch])
-        steps.run("Getting packages", [*installer, *rest, *torch])
-        steps.say(0.97, "Checking the backend")
-        check(python_of(partial))
-        shutil.rmtree(partial / "cache", ignore_errors=True)
-        shutil.rmtree(target, ignore_errors=True)
-        partial.replace(target)
+        with one_at_a_time(target):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            partial.mkdir(parents=True, exist_ok=True)
+            needed = CHOICES[backend].disk
+            if shutil.disk_usage(partial).free < needed:
+                raise BackendError(
+                    f"The backend needs about {needed / 1e9:.1f} GB in {partial.parent}. "
+                    "Make room and try again."
+                )
+            installer = _environment(base, partial, steps)
+            torch = [line for line in requirements() if package_name(line) == "torch"]
+            rest = [line for line in requirements() if line not in torch]
+            steps.run("Getting torch", [*installer, *torch_source(backend), *torch])
+            steps.run("Getting packages", [*installer, *rest, *torch])
+            steps.say(0.97, "Checking the backend")
+            check(python_of(partial))
+            shutil.rmtree(partial / "cache", ignore_errors=True)
+            shutil.rmtree(target, ignore_errors=True)
+            partial.replace(target)
     except OSError as error:
         raise BackendError(disk_message(error, partial)) from error
     return python_of(target)

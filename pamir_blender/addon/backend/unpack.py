@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from ...errors import BackendError, Cancelled
 from .bundle import Bundle, Wheel
+from .lock import one_at_a_time
 
 Progress = Callable[[float, str], None]
 """Called with the fraction done and a sentence."""
@@ -46,36 +47,45 @@ def unpack(
     :class:`BackendError` (a damaged wheel, a full disk) or :class:`Cancelled`; what was unpacked by then is
     kept for the next try.
     """
-    if target.is_dir():
-        return target
+    try:
+        with one_at_a_time(target.parent):
+            return target if target.is_dir() else _unpack(bundle, target, progress, cancelled, check)
+    except OSError as error:
+        raise BackendError(disk_message(error, partial_folder(target))) from error
+
+
+def _unpack(
+    bundle: Bundle,
+    target: Path,
+    progress: Progress,
+    cancelled: Callable[[], bool],
+    check: Callable[[Path], None],
+) -> Path:
     partial = partial_folder(target)
     site, marks = partial / "packages", partial / "done"
-    try:
-        site.mkdir(parents=True, exist_ok=True)
-        marks.mkdir(exist_ok=True)
-        todo = [w for w in bundle.wheels if not _marked(marks, w)]
-        _check_room(partial, sum(wheel.unpacked for wheel in todo))
-        total = max(1, bundle.unpacked)
-        done = bundle.unpacked - sum(wheel.unpacked for wheel in todo)
-        for wheel in todo:
-            name = wheel.file.split("-")[0].replace("_", "-")
+    site.mkdir(parents=True, exist_ok=True)
+    marks.mkdir(exist_ok=True)
+    todo = [w for w in bundle.wheels if not _marked(marks, w)]
+    _check_room(partial, sum(wheel.unpacked for wheel in todo))
+    total = max(1, bundle.unpacked)
+    done = bundle.unpacked - sum(wheel.unpacked for wheel in todo)
+    for wheel in todo:
+        name = wheel.file.split("-")[0].replace("_", "-")
 
-            def step(written: int, before: int = done, name: str = name) -> None:
-                if cancelled():
-                    raise Cancelled("Unpacking was cancelled. What was unpacked is kept for the next try.")
-                progress(0.95 * (before + written) / total, f"Unpacking {name}")
+        def step(written: int, before: int = done, name: str = name) -> None:
+            if cancelled():
+                raise Cancelled("Unpacking was cancelled. What was unpacked is kept for the next try.")
+            progress(0.95 * (before + written) / total, f"Unpacking {name}")
 
-            step(0)
-            source = bundle.folder / wheel.file
-            verify(source, wheel, step)
-            extract(source, wheel, site, step)
-            (marks / wheel.file).write_text(wheel.sha256, encoding="ascii")
-            done += wheel.unpacked
-        progress(0.96, "Checking the backend")
-        check(site)
-        site.replace(target)
-    except OSError as error:
-        raise BackendError(disk_message(error, partial)) from error
+        step(0)
+        source = bundle.folder / wheel.file
+        verify(source, wheel, step)
+        extract(source, wheel, site, step)
+        (marks / wheel.file).write_text(wheel.sha256, encoding="ascii")
+        done += wheel.unpacked
+    progress(0.96, "Checking the backend")
+    check(site)
+    site.replace(target)
     shutil.rmtree(partial, ignore_errors=True)
     return target
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import bpy
 
+from ...image_header import claims_too_much
 from .ownership import claim
 from .read_result import CameraData
 
@@ -76,8 +77,10 @@ def _show_photo(data: bpy.types.Camera, photo: str, owner: str) -> None:
         return
     known = {image.name_full for image in bpy.data.images}
     try:
+        if claims_too_much(Path(photo)):  # not the file that the result was made from
+            return
         image = bpy.data.images.load(photo, check_existing=True)
-    except RuntimeError:
+    except (RuntimeError, OSError):
         # The photo opens in the backend but not in Blender (HEIC, for one): the camera still matches.
         return
     if image.name_full not in known:

@@ -18,9 +18,14 @@ DOUBTFUL = 0.5
 
 def create_collection(photo: str, scene: bpy.types.Scene, owner: str) -> bpy.types.Collection:
     """A new collection ``PaMIR <photo name>`` in the scene."""
-    collection = claim(bpy.data.collections.new(f"PaMIR {Path(photo).stem}".strip()), owner)
+    collection = claim(bpy.data.collections.new(f"PaMIR {photo_name(photo)}".strip()), owner)
     scene.collection.children.link(collection)
     return collection
+
+
+def photo_name(photo: str) -> str:
+    """A photo's file name without its ending, as Blender can show it: odd bytes become question marks."""
+    return Path(photo).stem.encode("utf-8", "replace").decode("utf-8")
 
 
 def remember(collection: bpy.types.Collection, info: ResultInfo) -> None:

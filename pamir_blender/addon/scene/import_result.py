@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import bpy
 import numpy as np
@@ -14,7 +13,7 @@ from . import hypotheses, ownership
 from .armature import create_armature
 from .body_object import create_body
 from .camera_object import create_camera
-from .collection import create_collection
+from .collection import create_collection, photo_name
 from .pose import apply_pose
 from .read_result import BodyData, CameraData, EarlyBody, Result
 from .rest_frame import rest_frame
@@ -111,4 +110,4 @@ def _hide(body: bpy.types.Object, scene: bpy.types.Scene) -> None:
 
 
 def _short_name(photo: str) -> str:
-    return Path(photo).stem or "PaMIR"
+    return photo_name(photo) or "PaMIR"

@@ -16,11 +16,15 @@ import numpy as np
 from ...arrays import MAX_FACES, MAX_VERTICES, Arrays
 from ...body_state import BodyState
 from ...errors import RequestError, ResultError
+from ...image_header import picture_size
+from ...plain_files import why_not_plain
 from .result_info import Placed, ResultInfo, read_info
 
 JOINTS = 24
 MAX_BETA = 10.0
 """Blender's shape keys hold values in [-10, 10]."""
+MAX_TEXTURE_BYTES = 512 << 20
+MAX_TEXTURE_SIDE = 16_384
 
 
 @dataclass(frozen=True)
@@ -169,20 +173,38 @@ def _clothed(arrays: Arrays, folder: Path) -> ClothedData:
     vertices = arrays.floats("clothed_vertices_rest", (None, 3))
     count = len(vertices)
     faces = arrays.indices("clothed_faces", (None, 3), count, MAX_FACES)
-    texture = folder / "texture.png"
     has_uv = "clothed_corner_uv" in arrays
     return ClothedData(
         vertices_rest=vertices,
         faces=faces,
         skin=_skin(arrays, "clothed", count),
         corner_uv=arrays.floats("clothed_corner_uv", (len(faces), 3, 2)) if has_uv else None,
-        texture=texture if has_uv and texture.is_file() else None,
+        texture=_texture(folder) if has_uv else None,
         colors=_colors(arrays, count) if "clothed_colors" in arrays else None,
     )
 
 
 def _colors(arrays: Arrays, count: int) -> np.ndarray:
     return arrays.indices("clothed_colors", (count, 3), 256, MAX_VERTICES).astype(np.uint8)
+
+
+def _texture(folder: Path) -> Path | None:
+    """The colour image, if there is one; its size is known before Blender decodes it."""
+    path = folder / "texture.png"
+    try:
+        reason = why_not_plain(path, MAX_TEXTURE_BYTES)
+        size = None if reason else picture_size(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ResultError(f"The texture {path} cannot be read: {error.strerror}.") from error
+    if not reason and size is None:
+        reason = "is no picture, or damaged"
+    elif size is not None and (min(size) < 1 or max(size) > MAX_TEXTURE_SIDE):
+        reason = f"claims to have {size[0]} x {size[1]} pixels; no result of this add-on has"
+    if reason:
+        raise ResultError(f"The texture {path} {reason}. Reconstruct the photo again.")
+    return path
 
 
 def _camera(arrays: Arrays) -> CameraData:

@@ -6,13 +6,13 @@ The file may come from a stranger: its size is bounded, and every value is check
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...contracts import JOINT_NAMES, LIMBS
 from ...errors import ResultError
+from ...plain_files import why_not_plain
 
 MAX_JSON_BYTES = 4_000_000
 KINDS = ("estimate", "regenerated", "suggested")
@@ -62,15 +62,15 @@ class ResultInfo:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a result folder, bounded in size. Raises :class:`ResultError`."""
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise ResultError(f"{path} is too large to be a result of this add-on.")
+        if reason := why_not_plain(path, MAX_JSON_BYTES):
+            raise ResultError(f"{path} {reason}: it is not a result of this add-on.")
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ResultError(
             f"{path.parent} holds no {path.name}: it is not a finished result folder."
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ResultError(f"{path} cannot be read: {error}") from error
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        raise ResultError(f"{path} cannot be read: {error}. Reconstruct the photo again.") from error
     if not isinstance(data, dict):
         raise ResultError(f"{path} is not a result of this add-on.")
     if data.get("format") != 1:
@@ -92,7 +92,9 @@ def read_info(folder: Path) -> ResultInfo:
         photo=text(photo.get("path")),
         photo_digest=text(photo.get("digest")),
         body_model=text(body.get("model")),
-        weights={k: v for k, v in _dict(data, "weights").items() if isinstance(v, str)},
+        weights={
+            text(k): text(v) for k, v in list(_dict(data, "weights").items())[:50] if isinstance(v, str)
+        },
         confidence=_confidence(_dict(body, "confidence")),
         warnings=_warnings(photo.get("warnings"), data.get("warnings")),
         silhouette_iou=float(iou) if is_number(iou) else None,
@@ -136,10 +138,19 @@ def _is_point(value: object) -> bool:
 
 
 def text(value: object) -> str:
-    """A string of bounded length; anything else is the empty string."""
-    return value[:4000] if isinstance(value, str) else ""
+    """A string of bounded length that Blender can hold; anything else is the empty string.
+
+    No zero bytes, and no half characters but those of odd file names.
+    """
+    found = value[:4000].replace("\0", "") if isinstance(value, str) else ""
+    try:
+        found.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        found = found.encode("utf-8", "replace").decode("utf-8")
+    return found
 
 
 def is_number(value: object) -> bool:
     """Whether ``value`` is a finite number of JSON."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, not converted: JSON's whole numbers may be too long for any float.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e300 < value < 1e300
