@@ -22,7 +22,8 @@ from ..errors import PamirError
 from ..worker import protocol
 from .jobs import Job, runner
 from .preferences import settings
-from .regeneration import preview_request, sweep
+from .regeneration import preview_request
+from .results_folder import sweep
 from .scene import hypotheses, ownership, preview_object, record
 from .scene.edited_body import EditedBody, read_edited_body
 from .scene.read_result import read_result

@@ -21,7 +21,7 @@ from typing import TextIO
 
 from ..errors import Cancelled, PamirError
 from .arguments import BAD_INPUT, build_parser, options_from_args
-from .runner import Job, LocalRunner, OnProgress, Runner, backend_module
+from .runner import Job, LocalRunner, OnProgress, Runner, backend_module, evaluation_module
 from .terminal import ProgressLine, own_stdout, plain_lines, stop_signals
 
 __all__ = ["Job", "OnProgress", "Runner", "build_parser", "main", "options_from_args"]
@@ -42,6 +42,8 @@ def main(
     try:
         if argv[:1] == ["bench"] and not in_blender:
             return backend_module("bench").main(argv[1:]) or OK  # it has options of its own
+        if argv[:1] == ["evaluate"] and not in_blender:
+            return evaluation_module().main(argv[1:]) or OK
         args = build_parser(prog, in_blender=in_blender).parse_args(argv)
         with own_stdout() as stdout, stop_signals() as stopped:
             _run(args, runner or LocalRunner(), stdout, stopped)

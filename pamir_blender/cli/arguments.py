@@ -40,6 +40,9 @@ def build_parser(
     if not in_blender:
         commands.add_parser("parameters", help="print each network's number of parameters")
         commands.add_parser("bench", help="measure the stages; --help for its own options", add_help=False)
+        commands.add_parser(
+            "evaluate", help="measure reconstructions; --help for its own options", add_help=False
+        )
     return parser
 
 

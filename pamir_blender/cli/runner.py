@@ -65,3 +65,16 @@ def backend_module(name: str) -> ModuleType:
             f"This Python ({sys.executable}) is incomplete: {error}. Install the backend into it: "
             'python -m pip install "pamir-blender[backend]"'
         ) from error
+
+
+def evaluation_module() -> ModuleType:
+    """The ``evaluate`` command; :class:`BackendError` where the training code or what it needs is missing."""
+    if not (Path(__file__).resolve().parents[1] / "training").is_dir():
+        raise BackendError("evaluate belongs to the source code, not to the installed add-on. Run it there.")
+    try:
+        return importlib.import_module("..training.evaluation.command", __package__)
+    except ImportError as error:
+        raise BackendError(
+            f"This Python ({sys.executable}) cannot evaluate: {error}. Install what it needs: "
+            'python -m pip install "pamir-blender[backend,train]"'
+        ) from error

@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from ..contracts import JOINT_PARENTS
 from .avatars import global_rotations
+from .body_parameters import pack_parameters
 from .subset_body import SubsetBody
 
 _CHILD = {
@@ -43,9 +44,13 @@ _ALIGNED = np.array([0, 1, 2, 4, 5, 7, 8, 12, 15, 16, 17, 18, 19, 20, 21])
 
 @dataclass(frozen=True)
 class EstimatedBody:
-    """``vertices`` (V, 3) float32 in the box frame; mean errors against the true body in metres."""
+    """``vertices`` (V, 3) float32 in the box frame; mean errors against the true body in metres.
+
+    ``parameters`` (86,) float32 of :mod:`~pamir_blender.training.body_parameters`.
+    """
 
     vertices: np.ndarray
+    parameters: np.ndarray
     severity: float
     depth_error: float
     plane_error: float
@@ -82,7 +87,8 @@ def estimated_bodies(
     offset = (true_vertices - box_per_metre * vertices[0]).mean(axis=0)
     true_joints = joints[0] * box_per_metre + offset
     result = []
-    for severity, points, bones in zip(severities, vertices[1:], joints[1:], strict=True):
+    drawn = zip(severities, vertices[1:], joints[1:], all_betas[1:], all_rotations[1:], strict=True)
+    for severity, points, bones, shape, pose in drawn:
         source = bones[_ALIGNED, :2] + rng.normal(0, 0.012 * severity, (len(_ALIGNED), 2))
         target = true_joints[_ALIGNED, :2]
         centre, goal = source.mean(0), target.mean(0)
@@ -91,11 +97,13 @@ def estimated_bodies(
         scale = float(np.clip(scale, 0.9 * box_per_metre, 1.1 * box_per_metre))
         shift = np.append(goal - scale * centre, 0.0)
         placed = points * scale + shift
-        placed[:, 2] += true_vertices[:, 2].mean() - placed[:, 2].mean() + rng.normal(0, 0.008) * severity
+        push = true_vertices[:, 2].mean() - placed[:, 2].mean() + rng.normal(0, 0.008) * severity
+        placed[:, 2] += push
         error = (placed - true_vertices) / box_per_metre
         result.append(
             EstimatedBody(
                 placed.astype(np.float32),
+                pack_parameters(shape, pose, scale, shift + np.array([0, 0, push])),
                 float(severity),
                 float(np.abs(error[:, 2]).mean()),
                 float(np.linalg.norm(error[:, :2], axis=1).mean()),

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from ..pamir.voxelise import voxelise_occupancy
 from . import sampling
+from .body_parameters import parameters_of
 from .depth_shift import nearest_vertices, to_shares
 from .estimates import estimated_bodies
 from .exposed import exposed_faces
@@ -143,8 +144,12 @@ def write_view(
     )
     bodies = np.stack([true_body] + [estimate.vertices for estimate in estimates])
     volumes = voxelise_occupancy(torch.from_numpy(bodies), faces)[:, 0].numpy()
+    turned = posed.body_rotations.copy()
+    turned[0] = view.rotation @ turned[0]
+    true_row = parameters_of(body, posed.betas, turned, posed.body_scale * view.scale, true_body)
     arrays = {
         "estimates": to_counts(bodies[1:], BOX_STEP),
+        "parameters": np.stack([true_row] + [estimate.parameters for estimate in estimates]),
         "rotation": view.rotation.astype(np.float32),
         "scale": np.float32(view.scale),
         "translation": view.translation.astype(np.float32),

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import bpy
 
+from ...image_header import picture_size
+from ...plain_files import why_not_plain
 from .ownership import claim
 
 _MOST_BYTES = 4_000_000
@@ -16,13 +18,13 @@ def load(folder: Path, owner: str) -> bpy.types.Image | None:
     """``thumbnail.png`` of a result folder, packed, if there is one that is a picture of sensible size."""
     path = folder / "thumbnail.png"
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        if why_not_plain(path, _MOST_BYTES) or max(picture_size(path) or (_MOST_PIXELS + 1,)) > _MOST_PIXELS:
             return None
         image = bpy.data.images.load(str(path), check_existing=False)
     except (OSError, RuntimeError):
         return None  # the picture is an extra: a folder without one is whole
     claim(image, owner)
-    if not 0 < max(image.size) <= _MOST_PIXELS:
+    if not max(image.size):
         bpy.data.images.remove(image)
         return None
     image.name = "PaMIR thumbnail"

@@ -1,0 +1,1 @@
+"""Measuring reconstructions: ``python -m pamir_blender evaluate``."""

@@ -1,0 +1,119 @@
+"""The networks under test, by name, and the meshes they give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...contracts import Photo
+from ...errors import RequestError, WeightsError
+from ...pamir.networks import FieldNetworks, FieldOfPhoto, network_image
+from ...pamir.weights import find_weights, load_geometry, read_card, weights_digest
+from ..metrics import Mesh
+from .case import BodyShape
+
+SHIPPED = "shipped"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A geometry network under the name that the tables give it.
+
+    ``variant`` "pamir", or "pifu" for a baseline that was trained on a depth ramp in the body's place.
+    ``card`` what its weights file says of its training.
+    """
+
+    name: str
+    path: Path
+    digest: str
+    networks: FieldNetworks
+    variant: str
+    card: dict[str, Any]
+
+    @property
+    def reads_body(self) -> bool:
+        """Whether the conditioning body changes anything."""
+        return self.variant == "pamir"
+
+    @property
+    def command(self) -> list[str]:
+        """The words of the command that trained it; none where its card has them not as words."""
+        words = self.card.get("command")
+        return [str(word) for word in words] if isinstance(words, list) else []
+
+    def encode(self, photo: Photo, body: BodyShape) -> FieldOfPhoto:
+        """The field of a photo and a body; the body is left out where the network never saw one."""
+        if self.reads_body:
+            return self.networks.encode(photo, body, texture=False)
+        geometry = self.networks.geometry
+        image = network_image(photo, geometry.config.image.image_size, geometry.config.image.image_channels)
+        ramp = depth_ramp(geometry.config.volume.resolution)[None].to(self.networks.device)
+        return FieldOfPhoto(geometry.prepare(image.to(self.networks.device), ramp), None)
+
+    def mesh(self, photo: Photo, body: BodyShape, resolution: int) -> Mesh:
+        """The reconstruction in the box. Raises SurfaceError when there is none."""
+        features = self.encode(photo, body)
+        surface = self.networks.surface(features, body, resolution).surface
+        return surface.vertices, surface.faces
+
+
+def depth_ramp(resolution: int) -> Tensor:
+    """(1, R, R, R) float32, axes z, y, x: 0 at the box's back to 1 at its front, the same in x and y.
+
+    What a network without a body reads in V_O's place: of its volume features only a point's depth is left.
+    """
+    depth = (torch.arange(resolution) + 0.5) / resolution
+    return depth[:, None, None].expand(resolution, resolution, resolution)[None].clone()
+
+
+def parse_weights(values: list[str] | None) -> dict[str, Path | None]:
+    """``NAME=DIR`` arguments to {name: folder or file}; without any the shipped weights, of path None."""
+    if not values:
+        return {SHIPPED: None}
+    found: dict[str, Path | None] = {}
+    for value in values:
+        name, equals, path = value.partition("=")
+        if value == SHIPPED:
+            name, path = SHIPPED, ""
+        elif not equals or not name.strip() or not path:
+            raise RequestError(f"--weights takes NAME=DIR or 'shipped', not {value!r}.")
+        if name in found:
+            raise RequestError(f"--weights names {name!r} twice. Give every network a name of its own.")
+        found[name] = Path(path) if path else None
+    return found
+
+
+def geometry_file(place: Path | None, size: str) -> Path:
+    """The geometry weights at ``place``: that file, or a folder's ``SIZE_geometry`` or ``weights`` file.
+
+    The latter is what a training writes. Raises WeightsError when there is neither.
+    """
+    if place is None or (place.is_dir() and (place / f"{size}_geometry.safetensors").is_file()):
+        return find_weights("geometry", size, place)
+    if place.is_file():
+        return place
+    for name in ("weights.safetensors", "geometry/weights.safetensors"):
+        if (place / name).is_file():
+            return place / name
+    raise WeightsError(
+        f"There are no geometry weights at {place}: neither a weights file, nor a folder with "
+        f"{size}_geometry.safetensors or weights.safetensors."
+    )
+
+
+def load_contender(name: str, place: Path | None, size: str, device: torch.device) -> Contender:
+    """Read a network and what its card says. Raises WeightsError."""
+    path = geometry_file(place, size)
+    card = read_card(path)
+    variant = card.get("variant", "pamir")
+    if variant not in ("pamir", "pifu"):
+        raise WeightsError(f"{path} was trained as {variant!r}, which is not known here.")
+    digest = weights_digest(path)
+    networks = FieldNetworks(load_geometry(path, device=device), None, device, {"geometry": digest})
+    if variant == "pifu" and networks.geometry.config.volume.channels != 1:
+        raise WeightsError(f"{path} is a baseline without a body but reads a volume of several channels.")
+    return Contender(name, path, digest, networks, variant, card)
