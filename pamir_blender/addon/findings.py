@@ -39,7 +39,8 @@ def describe(report: dict[str, Any]) -> list[Finding]:
     lines = []
     if report.get("device"):
         name = report.get("device_name")
-        lines.append(Finding(True, f"Device: {report['device']}" + (f" ({name})" if name else "")))
+        kind = {"cpu": "processor", "cuda": "NVIDIA GPU"}.get(str(report["device"]), report["device"])
+        lines.append(Finding(True, f"Device: {kind}" + (f" ({name})" if name and name != "CPU" else "")))
     versions = _mapping(report.get("versions"))
     if report.get("python"):
         versions = {"python": report["python"], **versions}

@@ -52,7 +52,7 @@ class PAMIR_PT_photo(_Sidebar, bpy.types.Panel):
         box = layout.box()
         icon = previews.photo_icon(path)
         if icon:
-            box.template_icon(icon_value=icon, scale=8.0)
+            box.template_icon(icon_value=icon, scale=7.0)
         row = box.row(align=True)
         if Path(bpy.path.abspath(path)).is_file():
             row.label(text=Path(path).name)
@@ -155,14 +155,14 @@ class PAMIR_PT_character(_Sidebar, bpy.types.Panel):
         photo = overlay.photo_of(active.active_part(context, "camera"))
         if photo is not None:
             column.prop(photo, "alpha", text="Photo Opacity", slider=True)
-        row = column.row(align=True)
+        row = layout.row(align=True)
         shown = overlay.body_display(active.active_part(context, "body"))
         row.label(text="Body")
         for display, label, *_ in DISPLAYS:
             row.operator("pamir.show_body", text=label, depress=shown == display).display = display
         armature = active.active_part(context, "armature")
         colored = armature is not None and overlay.colors_shown(armature)
-        column.operator("pamir.color_confidence", icon="COLOR", depress=colored)
+        layout.operator("pamir.color_confidence", icon="COLOR", depress=colored)
 
     def _draw_trust(
         self, layout: bpy.types.UILayout, context: bpy.types.Context, collection: bpy.types.Collection

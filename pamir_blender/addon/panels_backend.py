@@ -19,7 +19,10 @@ def draw_findings(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
     if not found and not state.error:
         return
     box = layout.box()
-    for finding in found:
-        wrapped(box, context, finding.text, icon="CHECKMARK" if finding.good else "ERROR")
     if state.error:
         wrapped(box, context, state.error, icon="ERROR")
+    for finding in (finding for finding in found if not finding.good):
+        wrapped(box, context, finding.text, icon="ERROR")
+    grid = box.grid_flow(columns=2, even_columns=True)
+    for finding in (finding for finding in found if finding.good):
+        grid.label(text=finding.text, icon="CHECKMARK")

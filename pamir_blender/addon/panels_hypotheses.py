@@ -17,7 +17,7 @@ from .scene.collection import DOUBTFUL, limb_label
 
 
 class PAMIR_UL_hypotheses(bpy.types.UIList):
-    """One row a hypothesis: picture, name, what was posed, when, and whether it is shown."""
+    """One row a hypothesis: picture, name, when, and whether it is shown. A sidebar has no room for more."""
 
     def draw_item(
         self,
@@ -40,7 +40,7 @@ class PAMIR_UL_hypotheses(bpy.types.UIList):
             row.prop(item, "name", text="", emboss=False, icon="OUTLINER_OB_ARMATURE")
         told = row.row()
         told.active = False
-        told.label(text=summary(item))
+        told.ui_units_x = 2.2
         told.label(text=item.created[11:16])
         if item.uid == data.current:
             row.label(text="", icon="RADIOBUT_ON")
@@ -63,11 +63,12 @@ class PAMIR_PT_hypotheses(bpy.types.Panel):
         collection = active.active_collection(context)
         entry = hypotheses.current(collection) if collection is not None else None
         if entry is None:
-            wrapped(layout, context, "Select a PaMIR character.", faint=True)
+            text = "Select a PaMIR character." if collection is None else "There is none yet."
+            wrapped(layout, context, text, faint=True)
             return
         self._draw_run(layout, context)
         self._draw_live(layout, context)
-        self._draw_list(layout, collection, entry)
+        self._draw_list(layout, context, collection, entry)
         self._draw_trouble(layout, context, collection, entry)
         self._draw_optimisation(layout, context, entry)
 
@@ -86,7 +87,9 @@ class PAMIR_PT_hypotheses(bpy.types.Panel):
         state = context.window_manager.pamir
         row = layout.row(align=True)
         row.operator("pamir.live_preview", icon="RENDER_ANIMATION", depress=live.on)
-        row.prop(state, "live_resolution", text="")
+        cell = row.row(align=True)
+        cell.ui_units_x = 3
+        cell.prop(state, "live_resolution", text="")
         if not live.on:
             return
         layout.prop(state, "live_finish")
@@ -98,6 +101,7 @@ class PAMIR_PT_hypotheses(bpy.types.Panel):
     def _draw_list(
         self,
         layout: bpy.types.UILayout,
+        context: bpy.types.Context,
         collection: bpy.types.Collection,
         entry: bpy.types.PropertyGroup,
     ) -> None:
@@ -109,6 +113,9 @@ class PAMIR_PT_hypotheses(bpy.types.Panel):
         column = row.column(align=True)
         column.operator("pamir.duplicate_hypothesis", text="", icon="DUPLICATE")
         column.operator("pamir.delete_hypothesis", text="", icon="TRASH")
+        posed = summary(entry)
+        if posed:
+            wrapped(layout, context, f"Changed: {posed}", faint=True)
         row = layout.row(align=True)
         row.operator("pamir.compare_hypotheses", text="Compare", icon="MOD_ARRAY", depress=character.compare)
         row.operator("pamir.solo_hypothesis", icon="SOLO_ON")
@@ -163,7 +170,8 @@ class PAMIR_PT_pose_tools(bpy.types.Panel):
     bl_category = "PaMIR"
     bl_idname = "PAMIR_PT_pose_tools"
     bl_parent_id = "PAMIR_PT_hypotheses"
-    bl_label = "Pose"
+    bl_label = "Correct the Pose"
+    bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -196,7 +204,7 @@ def summary(entry: bpy.types.PropertyGroup) -> str:
     named = entry.edited.split(",")
     words = [joint.replace("_", " ") for joint in JOINT_NAMES if joint in named]
     words += [f"{limb_label(limb).lower()} flipped" for limb in entry.flipped.split(",") if limb]
-    return ", ".join(words[:2]) + (f" +{len(words) - 2}" if len(words) > 2 else "")
+    return ", ".join(words[:4]) + (f" and {len(words) - 4} more" if len(words) > 4 else "")
 
 
 CLASSES = (PAMIR_UL_hypotheses, PAMIR_PT_hypotheses, PAMIR_PT_pose_tools)

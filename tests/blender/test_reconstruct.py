@@ -395,7 +395,7 @@ def test_modal_taken_away_by_blender(addon, photo, snapshot):
 def test_check_backend_finds_and_names_what_is_missing(addon, photo):
     assert bpy.ops.pamir.check_backend() == {"FINISHED"}
     texts = {f.text: f.good for f in findings.latest()}
-    assert texts["Device: cpu (made up)"]
+    assert texts["Device: processor (made up)"]
     assert texts["torch 2.13.0"]
     assert texts["skimage is missing in the worker's Python"] is False
     assert texts["geometry: found, abc"]

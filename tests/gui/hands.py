@@ -22,6 +22,7 @@ for window in bpy.context.window_manager.windows:
     for area in window.screen.areas:
         area.tag_redraw()
 """
+_WHEEL_TURNS = 12
 _PLACE = """next((a, r) for a in bpy.context.window_manager.windows[0].screen.areas if a.type == "{area}"
         for r in a.regions if r.type == "{region}")"""
 
@@ -40,7 +41,8 @@ class Hands:
 
     def picture(self, name: str) -> np.ndarray:
         """Look, with the mouse out of the way and all regions drawn, and keep it as ``NAME.png``."""
-        self.move(WIDTH - 4, HEIGHT - 4)
+        for x in (WIDTH - 40, WIDTH - 4):  # a tooltip goes when the mouse moves once more
+            self.move(x, HEIGHT - 4)
         self.session.ask(_REDRAW)
         time.sleep(0.7)
         seen = self.look()
@@ -62,12 +64,12 @@ class Hands:
         for name in names:
             self._do("key", name)
 
-    def drag(self, start: tuple[int, int], end: tuple[int, int], button: int = 2) -> None:
+    def drag(self, start: tuple[int, int], end: tuple[int, int], button: int = 2, steps: int = 4) -> None:
         """Hold a mouse button from one place to another."""
         self.move(*start)
         self._do("mousedown", str(button))
-        for step in range(1, 9):
-            self.move(*(a + (b - a) * step / 8 for a, b in zip(start, end, strict=True)))
+        for step in range(1, steps + 1):
+            self.move(*(a + (b - a) * step / steps for a, b in zip(start, end, strict=True)))
         self._do("mouseup", str(button))
 
     def _do(self, *command: str) -> None:
@@ -83,10 +85,27 @@ class Hands:
         return x, HEIGHT - y - height, x + width, HEIGHT - y
 
     def find(self, command: str, area: str = "VIEW_3D", region: str = "UI") -> tuple[int, int]:
-        """Where the button lies whose Python command contains ``command``, found with the mouse."""
+        """Where the button lies whose Python command contains ``command``, found with the mouse.
+
+        What is not in sight is looked for with the mouse wheel: first below, then from the top.
+        """
         known = self._known.get(command)
         if known is not None and command in self._under(known, area, region):
             return known
+        for wheel in (None, "5", "4"):
+            if wheel is not None:
+                left, top, right, bottom = self.box(area, region)
+                self.move((left + right) // 2, (top + bottom) // 2)
+                for _ in range(_WHEEL_TURNS):
+                    self._do("click", wheel)
+            place = self._seen(command, area, region)
+            if place is not None:
+                self._known[command] = place
+                return place
+        self.picture(f"not-found-{command.replace('.', '-').replace('(', '')}")
+        raise AssertionError(f"no enabled button {command} in {area} {region}; a picture of it is kept")
+
+    def _seen(self, command: str, area: str, region: str) -> tuple[int, int] | None:
         left, top, right, bottom = self.box(area, region)
         # The tabs of the sidebar take its right edge; buttons in rows of two or three lie beside the middle.
         # The page of preferences is wide, and begins with small boxes.
@@ -95,10 +114,8 @@ class Hands:
             x = int(left + share * (right - left))
             for y in range(top + 4, bottom - 4, 9):
                 if command in self._under((x, y), area, region):
-                    self._known[command] = (x, y + 3)
-                    return self._known[command]
-        self.picture(f"not-found-{command.replace('.', '-').replace('(', '')}")
-        raise AssertionError(f"no enabled button {command} in {area} {region}; a picture of it is kept")
+                    return x, y + 3
+        return None
 
     def press(self, command: str, area: str = "VIEW_3D", region: str = "UI") -> None:
         """Click the button whose Python command contains ``command``."""
