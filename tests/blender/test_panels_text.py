@@ -1,5 +1,7 @@
 """Sentences fit the width they are given, whatever they are made of."""
 
+import itertools
+
 import blf
 import pytest
 
@@ -22,7 +24,7 @@ def test_every_line_fits_and_no_letter_is_lost(text, width):
 
 def test_lines_are_as_full_as_they_can_be():
     lines = broken(SENTENCE.replace("/", " "), 220, POINTS)
-    for line, following in zip(lines, lines[1:], strict=False):
+    for line, following in itertools.pairwise(lines):
         blf.size(0, POINTS)
         assert blf.dimensions(0, f"{line} {following.split()[0]}")[0] > 220
 
