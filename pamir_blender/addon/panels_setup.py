@@ -71,7 +71,7 @@ def _draw_download(
     cost = f"About {choice.download / 1e9:.1f} GB to fetch, {choice.disk / 1e9:.1f} GB on disk."
     wrapped(box, context, cost, faint=True)
     if not bpy.app.online_access:
-        wrapped(box, context, "Blender may not use the network yet.", icon="INTERNET_OFFLINE")
+        wrapped(box, context, "Blender's online access is off.", icon="INTERNET_OFFLINE")
         box.operator("pamir.show_network_preferences", icon="PREFERENCES")
 
 

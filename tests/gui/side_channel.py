@@ -54,6 +54,7 @@ def main():
     view = bpy.context.preferences.view
     view.show_splash = False
     view.filebrowser_display_type = "SCREEN"
+    view.show_tooltips = False  # they would cover what pictures are taken of
     view.show_developer_ui = True  # names a button's operator
     bpy.types.SpaceView3D.draw_handler_add(_count_draw, (), "WINDOW", "POST_PIXEL")
     bpy.app.timers.register(_answer, persistent=True)

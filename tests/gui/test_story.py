@@ -202,9 +202,8 @@ def test_one_click_makes_a_character_while_blender_stays_awake(hands, blender):
     in_view(
         blender,
         "space = area.spaces.active\n"
-        "space.shading.color_type = 'TEXTURE'\n"
-        f"bpy.context.view_layer.objects.active = {part('armature')}\n"
-        "bpy.ops.view3d.view_axis(type='FRONT')\nbpy.ops.view3d.view_all()",
+        "space.shading.color_type = 'TEXTURE'\nspace.shading.light = 'FLAT'\n"
+        "bpy.ops.view3d.view_axis(type='FRONT')\nbpy.ops.view3d.view_selected()",
     )
     after = hands.picture("09-character")
     box = person_box(hands, blender)

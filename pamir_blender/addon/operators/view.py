@@ -34,6 +34,10 @@ class PAMIR_OT_view_photo(bpy.types.Operator):
         frame_photo(context.scene, active_part(context, "camera"))
         if context.space_data is not None and context.space_data.type == "VIEW_3D":
             context.space_data.region_3d.view_perspective = "CAMERA"
+            region = next((r for r in context.area.regions if r.type == "WINDOW"), None)
+            with context.temp_override(region=region):
+                if bpy.ops.view3d.view_center_camera.poll():
+                    bpy.ops.view3d.view_center_camera()  # as large as the view has room for
         return {"FINISHED"}
 
 
