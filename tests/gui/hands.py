@@ -112,7 +112,7 @@ class Hands:
         shares = (0.04, 0.021, 0.4, 0.9) if area == "PREFERENCES" else (0.4, 0.25, 0.7, 0.88, 0.1)
         for share in shares:
             x = int(left + share * (right - left))
-            for y in range(top + 4, bottom - 4, 9):
+            for y in range(top + 4, bottom - 4, 13):
                 if command in self._under((x, y), area, region):
                     return x, y + 3
         return None
@@ -122,5 +122,6 @@ class Hands:
         self.click(*self.find(command, area, region))
 
     def _under(self, place: tuple[int, int], area: str, region: str) -> str:
-        self.move(*place)
+        self.session.run("xdotool", "mousemove", *map(str, place))
+        self.session.get("True")  # one turn of the event loop, for Blender to see where the mouse is
         return self.session.ask(_UNDER_MOUSE.format(place=_PLACE.format(area=area, region=region)))

@@ -243,6 +243,7 @@ def test_the_body_lies_over_the_photo(hands, blender):
 @pytest.mark.parametrize("way", ["escape", "button"])
 def test_a_job_is_cancelled(hands, blender, way):
     data, objects = blender.get(ALL_DATA), blender.get("sorted(o.name for o in bpy.data.objects)")
+    blender.ask("bpy.context.scene.pamir.resolution = '512'")  # time enough to reach for the button
     hands.press("pamir.reconstruct")
     blender.wait_for(f"{STATE}.progress > 0.05", JOB_SECONDS)
     if way == "escape":
@@ -256,6 +257,7 @@ def test_a_job_is_cancelled(hands, blender, way):
     assert blender.get("sorted(o.name for o in bpy.data.objects)") == objects
     assert not blender.get(f"{STATE}.error")
     assert len(blender.workers()) <= 1
+    blender.ask("bpy.context.scene.pamir.resolution = '256'")
 
 
 def test_a_turned_bone_regenerates(hands, blender):
