@@ -59,7 +59,19 @@ class Session:
         shutil.copy(HERE / "side_channel.py", exchange)
         self.log = exchange / "blender.log"
         command = _COMMAND.format(display=DISPLAY, n=DISPLAY[1:], width=WIDTH, height=HEIGHT)
-        apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
+        # Killing this process kills unshare, and that what it started.
+        apart = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--propagation",
+            "private",
+        ]
         self._process = subprocess.Popen(
             [*apart, "bash", "-c", _INSIDE, "-", str(self.root), str(exchange), *map(str, visible)],
             env=os.environ | {"DISPLAY": DISPLAY, "COMMAND": command},
