@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -60,20 +59,9 @@ class Session:
         self.log = exchange / "blender.log"
         command = _COMMAND.format(display=DISPLAY, n=DISPLAY[1:], width=WIDTH, height=HEIGHT)
         # Killing this process kills unshare, and that what it started.
-        apart = [
-            "setpriv",
-            "--pdeathsig",
-            "KILL",
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--propagation",
-            "private",
-        ]
+        apart = "setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --propagation private"
         self._process = subprocess.Popen(
-            [*apart, "bash", "-c", _INSIDE, "-", str(self.root), str(exchange), *map(str, visible)],
+            [*apart.split(), "bash", "-c", _INSIDE, "-", str(self.root), str(exchange), *map(str, visible)],
             env=os.environ | {"DISPLAY": DISPLAY, "COMMAND": command},
             stdin=subprocess.DEVNULL,
             stdout=self.log.open("w"),
@@ -155,10 +143,5 @@ class Session:
 
     def close(self) -> None:
         """End Blender, the screen and all that they started."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        self._process.kill()  # unshare heeds no milder signal
+        self._process.wait()
