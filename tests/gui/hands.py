@@ -33,6 +33,7 @@ class Hands:
     def __init__(self, session: Session, pictures: Path) -> None:
         self.session, self.pictures = session, pictures
         self._known: dict[str, tuple[int, int]] = {}
+        self._last_y = 0
 
     def look(self) -> np.ndarray:
         """The screen now, (HEIGHT, WIDTH, 3) uint8."""
@@ -112,8 +113,10 @@ class Hands:
         shares = (0.04, 0.021, 0.4, 0.9) if area == "PREFERENCES" else (0.4, 0.25, 0.7, 0.88, 0.1)
         for share in shares:
             x = int(left + share * (right - left))
-            for y in range(top + 4, bottom - 4, 13):
+            # What is looked for is often near what was pressed last.
+            for y in sorted(range(top + 4, bottom - 4, 13), key=lambda y: abs(y - self._last_y)):
                 if command in self._under((x, y), area, region):
+                    self._last_y = y
                     return x, y + 3
         return None
 

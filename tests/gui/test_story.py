@@ -26,6 +26,8 @@ bpy.app.timers.register(note)
 """
 SEEN = "bpy.app.driver_namespace['seen']"
 CHARACTERS = "[c for c in bpy.data.collections if c.get('pamir_character')]"
+CLOTHES = "[o for o in bpy.data.objects if o.get('pamir_role') in ('clothed', 'resting')]"
+"""The clothed mesh that the armature moves, and those of the other hypotheses."""
 HYPOTHESES = f"{CHARACTERS}[0].pamir.hypotheses"
 ALL_DATA = "[len(d) for d in (bpy.data.objects, bpy.data.meshes, bpy.data.armatures, bpy.data.collections)]"
 LIVE = f"__import__('sys').modules['{MODULE}.addon.live'].live"
@@ -264,6 +266,7 @@ def test_a_turned_bone_regenerates(hands, blender):
     in_view(
         blender,
         "bpy.ops.view3d.view_axis(type='FRONT')\n"
+        f"{part('camera')}.hide_set(True)\n"  # it is large, and would make all else small
         f"armature = {part('armature')}\n"
         "bpy.ops.object.select_all(action='DESELECT')\narmature.hide_set(False)\n"
         "armature.select_set(True)\nbpy.context.view_layer.objects.active = armature\n"
@@ -275,7 +278,7 @@ def test_a_turned_bone_regenerates(hands, blender):
     matrix = f"[round(v, 4) for row in {part('armature')}.pose.bones['left_elbow'].matrix for v in row]"
     rest = blender.get(matrix)
     hands.move(*viewport_center(hands))
-    hands.keys("r", "4", "0", "Return")
+    hands.keys("r", "minus", "2", "0", "Return")
     assert blender.get(matrix) != rest, "the keyboard did not turn the bone"
     posed = blender.get(matrix)
     hands.picture("12-bone-turned")
@@ -293,8 +296,7 @@ def test_hypotheses_stand_side_by_side(hands, blender):
     blender.wait_for(f"{CHARACTERS}[0].pamir.compare")
     in_view(blender, "bpy.ops.view3d.view_all()")
     hands.picture("14-compared")
-    clothes = "[o for o in bpy.data.objects if o.get('pamir_role') == 'clothed' and o.visible_get()]"
-    assert blender.get(f"len({clothes})") == 2
+    assert blender.get(f"len([o for o in {CLOTHES} if o.visible_get()])") == 2
     hands.press("pamir.compare_hypotheses")
     blender.wait_for(f"not {CHARACTERS}[0].pamir.compare")
     in_view(blender, "bpy.ops.view3d.view_all()")
@@ -305,7 +307,7 @@ def test_live_preview_follows_a_bone(hands, blender):
     blender.wait_for(f"{LIVE}.on")
     objects = set(blender.get("[o.name for o in bpy.data.objects]"))
     hands.move(*viewport_center(hands))
-    hands.keys("r", "minus", "3", "0", "Return")
+    hands.keys("r", "1", "0", "Return")
     blender.wait_for("any(o.get('pamir_role') == 'preview' for o in bpy.data.objects)", JOB_SECONDS)
     hands.picture("15-live-preview")
     hands.press("pamir.live_preview")
@@ -342,9 +344,8 @@ def test_a_saved_file_goes_on_where_it_was(hands, blender):
     blender.wait_for(BUSY)
     wait_for_job(blender)
     assert blender.get(f"len({HYPOTHESES})") == 3
-    vertices = "sorted(len(o.data.vertices) for o in bpy.data.objects if o.get('pamir_role') == 'clothed')"
     hands.picture("18-regenerated-in-the-opened-file")
-    assert len(blender.get(vertices)) == 3
+    assert blender.get(f"[len(o.data.polygons) > 1000 for o in {CLOTHES}]") == [True] * 3
 
 
 def test_disabling_ends_the_worker_and_enabling_brings_all_back(hands, blender):
