@@ -91,7 +91,7 @@ class Hands:
         What is not in sight is looked for with the mouse wheel: first below, then from the top.
         """
         known = self._known.get(command)
-        if known is not None and command in self._under(known, area, region):
+        if known is not None and command in self._under(known, area, region, sure=True):
             return known
         for wheel in (None, "5", "4"):
             if wheel is not None:
@@ -115,16 +115,22 @@ class Hands:
             x = int(left + share * (right - left))
             # What is looked for is often near what was pressed last.
             for y in sorted(range(top + 4, bottom - 4, 13), key=lambda y: abs(y - self._last_y)):
-                if command in self._under((x, y), area, region):
-                    self._last_y = y
-                    return x, y + 3
+                if command not in self._under((x, y), area, region):
+                    continue
+                self.session.settle()  # the answer may still have been about the place before
+                for place in ((x, y + 3), (x, y - 3)):
+                    if command in self._under(place, area, region, sure=True):
+                        self._last_y = y
+                        return place
         return None
 
     def press(self, command: str, area: str = "VIEW_3D", region: str = "UI") -> None:
         """Click the button whose Python command contains ``command``."""
         self.click(*self.find(command, area, region))
 
-    def _under(self, place: tuple[int, int], area: str, region: str) -> str:
+    def _under(self, place: tuple[int, int], area: str, region: str, sure: bool = False) -> str:
         self.session.run("xdotool", "mousemove", *map(str, place))
         self.session.get("True")  # one turn of the event loop, for Blender to see where the mouse is
+        if sure:
+            self.session.settle()
         return self.session.ask(_UNDER_MOUSE.format(place=_PLACE.format(area=area, region=region)))
