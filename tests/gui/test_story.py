@@ -303,6 +303,7 @@ def test_hypotheses_stand_side_by_side(hands, blender):
 
 
 def test_live_preview_follows_a_bone(hands, blender):
+    in_view(blender, "area.spaces.active.shading.light = 'STUDIO'")  # the preview has no texture
     hands.press("pamir.live_preview")
     blender.wait_for(f"{LIVE}.on")
     objects = set(blender.get("[o.name for o in bpy.data.objects]"))
