@@ -104,7 +104,7 @@ class Hands:
                 self._known[command] = place
                 return place
         self.picture(f"not-found-{command.replace('.', '-').replace('(', '')}")
-        raise AssertionError(f"no enabled button {command} in {area} {region}; a picture of it is kept")
+        raise AssertionError(f"no button {command} in {area} {region}; a picture of it is kept")
 
     def _seen(self, command: str, area: str, region: str) -> tuple[int, int] | None:
         left, top, right, bottom = self.box(area, region)

@@ -349,7 +349,7 @@ def test_a_saved_file_goes_on_where_it_was(hands, blender):
     assert blender.get(f"[len(o.data.polygons) > 1000 for o in {CLOTHES}]") == [True] * 3
 
 
-def test_disabling_ends_the_worker_and_enabling_brings_all_back(hands, blender):
+def test_disabling_ends_the_worker_and_the_hypotheses_outlive_it(hands, blender):
     assert len(blender.workers()) == 1
     turn_into(blender, "VIEW_3D", "PREFERENCES")
     hands.press("preferences.addon_disable", "PREFERENCES", "WINDOW")
