@@ -19,6 +19,7 @@ from .contender import load_contender, parse_weights
 from .data_set import DataViews
 from .measuring import Settings, conditions, measure
 from .noise import noise_means, noise_rows
+from .optimised import find_optimiser
 from .report import write_json, write_report
 
 QUICK_VIEWS, QUICK_RESOLUTION, QUICK_SAMPLES = 6, 128, 4000
@@ -54,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--yaws", type=float, nargs="+", default=[0, 30, -45], metavar="DEG", help="views of each mesh")
     add("--up", choices=("y", "z"), default="y", help="the meshes' upward axis (y)")
     add("--height", type=float, metavar="M", help="height of every mesh in metres (from the file's unit)")
+    add("--no-optimise", dest="optimise", action="store_false", help="leave optimised bodies out")
     add("--quick", action="store_true", help="a few views, coarse: to see that everything works")
     add("--fresh", action="store_true", help="measure again what was measured before")
     add("--seed", type=int, default=0)
@@ -135,7 +137,10 @@ def _measured(options: argparse.Namespace, argv: list[str], out: Path) -> str:
     places = parse_weights(options.weights)
     contenders = [load_contender(name, place, options.size, device) for name, place in places.items()]
     views = _views(options, out, _say)
-    lines = conditions(contenders, _kinds(options, views))
+    optimise = options.optimise and find_optimiser() is not None
+    if options.optimise and not optimise:
+        _say("left out: optimised bodies, because this version has no body reference optimisation")
+    lines = conditions(contenders, _kinds(options, views), optimise=optimise)
     rows = measure(views, contenders, lines, cache, settings, _say)
     noise: list[dict[str, Any]] = []
     if isinstance(views, DataViews) and not options.no_noise:

@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,9 @@ from pamir_blender.camera import Placement
 from pamir_blender.contracts import Body
 from pamir_blender.errors import NoPersonError, PersonCroppedError
 from pamir_blender.pamir.geometry import GeometryNetwork
+from pamir_blender.pamir.networks import FieldOfPhoto
 from pamir_blender.pamir.weights import save_weights
-from pamir_blender.training.evaluation import command, contender, data_set, measuring, noise, subjects
+from pamir_blender.training.evaluation import command, data_set, measuring, noise, optimised, subjects
 from pamir_blender.training.evaluation.case import BodyShape
 from pamir_blender.training.evaluation.data_set import DataViews, given_photo
 from pamir_blender.training.storage import read_arrays, write_arrays
@@ -39,10 +40,14 @@ class NobodyFound:
         raise NoPersonError(f"Nobody was found in {picture.name}.")
 
 
-@pytest.fixture
-def no_front_end(monkeypatch):
-    monkeypatch.setattr(data_set, "PhotoBodies", NobodyFound)
-    monkeypatch.setattr(noise, "LEVELS", {"pose": (0.0, 12.0), "shape": (0.0, 1.5), "depth": (0.0, 4.0)})
+@pytest.fixture(scope="module")
+def no_front_end():
+    """Nobody is found in any picture, noise has two levels, and no body is optimised."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data_set, "PhotoBodies", NobodyFound)
+        patch.setattr(noise, "LEVELS", {"pose": (0.0, 12.0), "shape": (0.0, 1.5), "depth": (0.0, 4.0)})
+        patch.setattr(command, "find_optimiser", lambda: None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +65,9 @@ def untrained(tmp_path_factory):
 WORDS = ["--resolution", "64", "--samples", "500", "--noise-views", "1", "--device", "cpu"]
 
 
-@pytest.fixture
-def evaluated(data_folder, untrained, tmp_path, no_front_end):
-    out = tmp_path / "out"
+@pytest.fixture(scope="module")
+def evaluated(data_folder, untrained, tmp_path_factory, no_front_end):
+    out = tmp_path_factory.mktemp("evaluated") / "out"
     words = ["--data", str(data_folder), "--out", str(out), "--weights", "shipped", *WORDS]
     assert cli.main(["evaluate", *words, "--weights", f"base={untrained.parent}"]) == 0
     return out, json.loads((out / "evaluation.json").read_text())
@@ -214,6 +219,58 @@ def test_older_data_sets_are_measured_but_not_disturbed(data_folder, tmp_path, c
     assert "--meshes" in capsys.readouterr().err
 
 
+@dataclass
+class Optimised:
+    """What body reference optimisation returns."""
+
+    body: Body
+    kept: bool
+    reason: str
+
+
+def test_bodies_that_are_not_true_are_measured_optimised_as_well(
+    data_folder, tmp_path, no_front_end, monkeypatch
+):
+    """An optimiser that knows the truth: its body is the true one, and so are the scores."""
+    views, asked = DataViews(data_folder), []
+
+    def optimise_body(networks, features, model, body, *, photo=None, held=(), iterations=50):
+        asked.append((networks, photo))
+        assert isinstance(features, FieldOfPhoto)
+        name = next(n for n in views.names() if views.open(n, "estimated").body.known_parameters() == body)
+        return Optimised(views.body(name, 0).known_parameters(), True, "It fell.")
+
+    monkeypatch.setattr(command, "find_optimiser", lambda: optimise_body)
+    monkeypatch.setattr(optimised, "find_optimiser", lambda: optimise_body)
+    monkeypatch.setattr(Body, "__eq__", lambda a, b: np.array_equal(a.pose, b.pose))
+    out = tmp_path / "out"
+    words = ["--data", str(data_folder), "--out", str(out), "--bodies", "true", "estimated", "--no-noise"]
+    assert command.main([*words, *WORDS]) == 0
+    report = json.loads((out / "evaluation.json").read_text())
+    lines = {(e["weights"], e["body"], e["optimised"]): e for e in report["summary"]}
+    assert set(lines) == {
+        (None, "true", False), (None, "estimated", False),
+        ("shipped", "true", False), ("shipped", "estimated", False), ("shipped", "estimated", True),
+    }  # fmt: skip
+    true, found = lines["shipped", "true", False], lines["shipped", "estimated", True]
+    assert found["point_to_surface"] == pytest.approx(true["point_to_surface"], abs=0.02)
+    assert found["mpjpe"] == pytest.approx(0.0, abs=0.02)
+    # The pictures of a data set are given without landmarks.
+    assert [photo for _, photo in asked] == [None, None]
+    told = [row["optimisation"] for row in report["rows"] if row["optimised"]]
+    assert told == [{"kept": True, "reason": "It fell."}] * 2
+    assert "## Body reference optimisation" in (out / "tables.md").read_text()
+    assert (out / "sheets" / "shipped__estimated_optimised.png").is_file()
+
+
+def test_optimised_bodies_can_be_left_out(data_folder, tmp_path, no_front_end, capsys):
+    words = ["--data", str(data_folder), "--bodies", "estimated", "--no-noise", "--limit", "1", *WORDS]
+    assert command.main([*words, "--out", str(tmp_path / "a")]) == 0
+    assert "left out: optimised bodies" in capsys.readouterr().err
+    assert command.main([*words, "--out", str(tmp_path / "b"), "--no-optimise"]) == 0
+    assert "left out" not in capsys.readouterr().err
+
+
 def test_disturbed_bodies_keep_their_pelvis(body_model):
     placement = Placement(0.5, (0.0, 0.1, 0.0))
     body = Body(np.zeros(10, np.float32), np.zeros((24, 3), np.float32), placement, "open")
@@ -238,13 +295,6 @@ def test_disturbed_bodies_keep_their_pelvis(body_model):
     np.testing.assert_allclose(np.abs(moved), np.broadcast_to([0, 0, 0.015], moved.shape), atol=1e-6)
     angles = [np.linalg.norm(joints("pose", 10.0, seed)[0].pose[1:], axis=1).mean() for seed in range(60)]
     assert np.degrees(np.mean(angles)) == pytest.approx(10.0, rel=0.06)
-
-
-def test_a_depth_ramp_rises_towards_the_viewer():
-    ramp = contender.depth_ramp(4)
-    assert ramp.shape == (1, 4, 4, 4)
-    assert ramp[0, :, 2, 1].tolist() == [0.125, 0.375, 0.625, 0.875]
-    assert (ramp == ramp[:, :, :1, :1]).all()
 
 
 class BodyInTheMiddle:
