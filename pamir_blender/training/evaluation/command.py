@@ -137,10 +137,10 @@ def _measured(options: argparse.Namespace, argv: list[str], out: Path) -> str:
     places = parse_weights(options.weights)
     contenders = [load_contender(name, place, options.size, device) for name, place in places.items()]
     views = _views(options, out, _say)
-    optimise = options.optimise and find_optimiser() is not None
+    kinds, optimise = _kinds(options, views), options.optimise and find_optimiser() is not None
     if options.optimise and not optimise:
         _say("left out: optimised bodies, because this version has no body reference optimisation")
-    lines = conditions(contenders, _kinds(options, views), optimise=optimise)
+    lines = conditions(contenders, kinds, optimise=optimise)
     rows = measure(views, contenders, lines, cache, settings, _say)
     noise: list[dict[str, Any]] = []
     if isinstance(views, DataViews) and not options.no_noise:

@@ -237,8 +237,9 @@ def test_textures_share_one_budget(tmp_path, monkeypatch):
     monkeypatch.setattr(mesh_parts, "MAX_TOTAL_PIXELS", 100)
     with pytest.raises(AssetsError, match="textures together"):
         read_mesh(path)
-    write(tmp_path, "picture.png", png(QUARTERS))
-    write(tmp_path, "a.mtl", "newmtl skin\nmap_Kd picture.png\nnewmtl cloth\nmap_Kd picture.png\n")
+    for name in ("picture.png", "other.png"):
+        write(tmp_path, name, png(QUARTERS))
+    write(tmp_path, "a.mtl", "newmtl skin\nmap_Kd picture.png\nnewmtl cloth\nmap_Kd other.png\n")
     body = OBJ.replace("f 1/1 3/3 4/4", "usemtl cloth\nf 1/1 3/3 4/4")
     with pytest.raises(AssetsError, match="textures together"):
         read_mesh(write(tmp_path, "a.obj", body))
