@@ -57,7 +57,12 @@ def read_mesh(path: Path) -> TexturedMesh:
 
 
 class _OwnFolder:
-    """Hands trimesh the files beside a mesh: materials and pictures of plain names, nothing else."""
+    """Hands trimesh the files beside a mesh: materials and pictures of plain names, nothing else.
+
+    trimesh goes on without a picture that it did not get; ``error`` keeps why one was refused.
+    """
+
+    error: ValueError | None = None
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._textures = folder, Textures()
@@ -70,11 +75,15 @@ class _OwnFolder:
             raise FileNotFoundError(f"no {plain.name} beside the mesh")
         if path.resolve().parent != self._folder.resolve():
             raise FileNotFoundError(f"{plain.name} lies elsewhere")
-        if path.stat().st_size > MAX_TEXTURE_BYTES:
-            raise ValueError(f"{plain.name} is larger than {MAX_TEXTURE_BYTES >> 20} MiB")
-        data = path.read_bytes()
-        if plain.suffix.lower() != ".mtl":
-            self._textures.decode(data)  # refuses what is enormous, before trimesh takes it
+        try:
+            if path.stat().st_size > MAX_TEXTURE_BYTES:
+                raise ValueError(f"{plain.name} is larger than {MAX_TEXTURE_BYTES >> 20} MiB")
+            data = path.read_bytes()
+            if plain.suffix.lower() != ".mtl":
+                self._textures.decode(data)  # refuses what is enormous, before trimesh takes it
+        except ValueError as error:
+            self.error = error
+            raise
         return data
 
     def __getitem__(self, name: str) -> bytes:
@@ -84,15 +93,16 @@ class _OwnFolder:
 def _with_trimesh(path: Path) -> list[Part]:
     import trimesh
 
+    folder = _OwnFolder(path.parent)
     try:
         with path.open("rb") as stream:
-            loaded = trimesh.load(
-                stream, file_type=path.suffix[1:].lower(), resolver=_OwnFolder(path.parent), process=False
-            )
+            loaded = trimesh.load(stream, file_type=path.suffix[1:].lower(), resolver=folder, process=False)
     except (OSError, MemoryError, RecursionError):
         raise
     except Exception as error:  # trimesh's readers raise all kinds on broken files
         raise ValueError(f"it is damaged or no mesh ({type(error).__name__}: {error})") from error
+    if folder.error is not None:
+        raise folder.error
     meshes = loaded.dump() if isinstance(loaded, trimesh.Scene) else [loaded]
     images: dict[int, np.ndarray] = {}
     return [_part(mesh, images) for mesh in meshes if isinstance(mesh, trimesh.Trimesh)]
