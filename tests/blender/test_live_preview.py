@@ -94,13 +94,15 @@ def expected():
     return np.stack([points[:, 0], -points[:, 2], points[:, 1]], axis=-1)
 
 
-def test_an_edit_is_shown_after_a_pause_in_place_of_the_hypothesis(character):
+def test_an_edit_is_shown_after_a_pause_in_place_of_the_hypothesis(character, monkeypatch):
     character()
     tick_for(0.5)
     assert not previews() and not live.refreshing  # nothing was edited
+    monkeypatch.setattr(live_module, "PAUSE_SECONDS", 3600.0)  # however slow this computer is just now
     turn()
     live.tick()
     assert not live.refreshing  # not before the pause
+    monkeypatch.undo()
     tick_until(refreshed)
     (preview,) = previews()
     assert part("clothed").hide_viewport and not preview.hide_viewport
@@ -192,25 +194,31 @@ def test_regenerate_stops_the_preview_and_takes_its_place(character):
     assert not previews() and not live.refreshing and live.on
 
 
-def test_regenerate_waits_for_a_worker_that_is_still_stopping(character):
+def test_regenerate_waits_for_a_worker_that_is_still_stopping(character, gate, monkeypatch):
     """The superseded preview ends in its own time; nothing blocks meanwhile."""
-    character("later-slow")
-    turn()
-    tick_until(lambda: live.refreshing)
-    tick_for(0.2)
+    from pamir_blender.addon import jobs
     from pamir_blender.addon.preferences import settings
     from pamir_blender.addon.regeneration import RegenerateJob, regenerate_request
 
+    monkeypatch.setattr(jobs, "YIELD_SECONDS", 3600.0)
+    character("later-gated")
+    pid = runner._client.pid
+    turn()
+    tick_until(lambda: live.refreshing and gate.reached)
     job = RegenerateJob(regenerate_request(found(), settings()), found()["pamir_character"])
-    began = time.monotonic()
-    runner.start(job, settings())
-    assert time.monotonic() - began < 0.5 and runner.busy and not runner._submitted
-    deadline = time.monotonic() + 10
-    while not runner._submitted:
+    runner.start(job, settings())  # returns while the preview cannot end
+    for _ in range(5):
+        runner.step()
+        time.sleep(0.02)
+    assert runner.job is job and runner.busy and not runner._submitted
+    gate.open()
+    deadline = time.monotonic() + 20
+    while runner.busy:
         assert time.monotonic() < deadline
         runner.step()
         time.sleep(0.02)
-    runner.abandon()
+    assert job.error is None and runner._client.pid == pid
+    assert len(found().pamir.hypotheses) == 2
 
 
 def test_switching_off_takes_the_preview_away(character):
