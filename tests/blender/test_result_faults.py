@@ -1,4 +1,4 @@
-"""Result folders edited by hand or made to harm: the import says which file, changes nothing, and hangs never.
+"""Result folders edited by hand or made to harm: the import names the file, changes nothing, never hangs.
 
 The folder mended, it imports. What is only an extra (thumbnail, photo) is left out instead.
 """
@@ -13,7 +13,10 @@ from pathlib import Path
 import bpy
 import pytest
 import synthetic_person as person
+from test_panels import drawn
 from test_reconstruct import ALL_ROLES, roles
+
+from pamir_blender.addon import panels, panels_hypotheses
 
 posix = pytest.mark.skipif(os.name != "posix", reason="pipes and links of POSIX systems")
 
@@ -128,6 +131,8 @@ def test_a_result_json_edited_by_hand_gives_a_character_or_a_reason(addon, resul
         assert str(result_folder) in str(error) and snapshot() == before
     else:
         assert roles() == ALL_ROLES
+        texts = " ".join(drawn(panels.PAMIR_PT_photo) + drawn(panels_hypotheses.PAMIR_PT_hypotheses))
+        assert texts and bpy.ops.pamir.regenerate.poll() in (True, False)
 
 
 @posix

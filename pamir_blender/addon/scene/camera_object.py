@@ -16,6 +16,7 @@ from pathlib import Path
 import bpy
 
 from ...image_header import claims_too_much
+from ...plain_files import is_file
 from .ownership import claim
 from .read_result import CameraData
 
@@ -79,7 +80,7 @@ def _plain(path: str) -> str:
 
 
 def _show_photo(data: bpy.types.Camera, photo: str, owner: str) -> None:
-    if not photo or not Path(photo).is_file():
+    if not photo or not is_file(photo):
         return
     known = {image.name_full for image in bpy.data.images}
     try:
