@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import bpy
@@ -23,11 +24,46 @@ from pamir_blender.addon.jobs import runner
 from pamir_blender.addon.preferences import get_preferences
 from pamir_blender.errors import BackendError, Cancelled
 
+ROOT = Path(__file__).resolve().parents[2]
+FAKE = Path(__file__).with_name("fake_backend.py")
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and scripts of POSIX systems")
+
+
+REGISTER = """
+import subprocess
+import sys
+from pathlib import Path
+root, fake, results, *photos = sys.argv[1:]
+sys.path.insert(0, root)
+import bpy
+import pamir_blender
+from pamir_blender.addon import preferences
+from pamir_blender.addon.jobs import runner
+pamir_blender.register()
+preferences.get_preferences().worker_python = sys.executable
+preferences.get_preferences().results_folder = results
+runner.arguments = [fake]
+def reconstruct(photo):
+    bpy.context.scene.pamir.photo_path = photo
+    return bpy.ops.pamir.reconstruct()
+"""
+
+END = """
+runner.shutdown()
+sys.stdout.flush()
+__import__("os")._exit(0)  # Blender as a module may hang when the interpreter ends
+"""
 
 
 def results():
     return list(Path(get_preferences().results_folder).iterdir())
+
+
+def without_a_look_at_the_worker(gate):
+    """Wait until it has told of the body and holds at the gate; Blender hears of nothing yet."""
+    while not gate.reached:
+        assert runner._client.running
+        time.sleep(0.01)
 
 
 # --- the worker -----------------------------------------------------------------------------------------
@@ -57,8 +93,7 @@ def test_worker_killed_before_the_early_body_is_read(addon, photo, snapshot, gat
     """Blender was busy: it hears of the body and of the worker's end at once."""
     before = snapshot()
     job = start(photo("gated"))
-    while not gate.reached:
-        assert runner._client.running
+    without_a_look_at_the_worker(gate)
     worker = runner._client._process
     os.kill(worker.pid, signal.SIGKILL)
     worker.join(20)
@@ -133,8 +168,7 @@ def test_photo_deleted_during_its_job(addon, photo, gate, when):
     """It was read whole at the beginning: the character comes, and the artist is told."""
     path = Path(photo("gated"))
     job = start(str(path))
-    while not gate.reached:
-        assert runner._client.running
+    without_a_look_at_the_worker(gate)
     if when == "after the body is shown":
         step_until(lambda: roles())
     path.unlink()
@@ -175,38 +209,48 @@ def test_results_folder_that_is_a_file(addon, photo, snapshot, tmp_path):
     works_again(photo)
 
 
-# --- two Blenders, odd places ---------------------------------------------------------------------------
-
-REGISTER = """
-import sys
-from pathlib import Path
-root, fake, results, *photos = sys.argv[1:]
-sys.path.insert(0, root)
-import bpy
-import pamir_blender
-from pamir_blender.addon import preferences
-from pamir_blender.addon.jobs import runner
-pamir_blender.register()
-preferences.get_preferences().worker_python = sys.executable
-preferences.get_preferences().results_folder = results
-runner.arguments = [fake]
-def reconstruct(photo):
-    bpy.context.scene.pamir.photo_path = photo
-    return bpy.ops.pamir.reconstruct()
+LOCKED = """
+before = sorted(o.name for o in bpy.data.objects)
+for folder in ("", results):
+    preferences.get_preferences().results_folder = folder
+    try:
+        reconstruct(photos[0])
+    except RuntimeError as error:
+        print("got", str(error).strip())
+    print("got", before == sorted(o.name for o in bpy.data.objects), preferences.user_folder().exists())
+subprocess.run(["mount", "-o", "remount,bind,rw", photos[1]], check=True)
+print("got", reconstruct(photos[0]))
+print("got", len(list((preferences.user_folder() / "logs").iterdir())))
 """
+
+
+@needs_mounts
+def test_user_folder_that_cannot_be_written(photo, tmp_path):
+    """Neither results nor the worker's log have a place; each is said, and nothing else happens."""
+    user = tmp_path / "user"
+    user.mkdir()
+    done = private_mount.run(
+        REGISTER + LOCKED + END, ROOT, FAKE, tmp_path / "results", photo("fine"), user,
+        read_only=[user], env={**os.environ, "BLENDER_USER_RESOURCES": str(user)},
+    )  # fmt: skip
+    told = [line.removeprefix("got ") for line in done.stdout.splitlines() if line.startswith("got ")]
+    assert len(told) == 6, done.stdout + done.stderr
+    assert told[0].startswith(f"Error: The results folder {user}") and "Choose another" in told[0]
+    assert told[2].startswith(f"Error: The worker's log folder {user}") and "make it writable" in told[2]
+    assert told[1] == told[3] == "True False" and told[4:] == ["{'FINISHED'}", "1"]
+
+
+# --- two Blenders, odd places ---------------------------------------------------------------------------
 
 ANOTHER = """
 for photo in photos:
     print(reconstruct(photo))
-runner.shutdown()
-sys.stdout.flush()
-__import__("os")._exit(0)  # Blender as a module may hang when the interpreter ends
 """
 
 
 def blender(script, *arguments, **options):
     """Another Blender, running ``script``; it has this one's user files unless the environment says other."""
-    command = [sys.executable, "-c", REGISTER + script, *map(str, arguments)]
+    command = [sys.executable, "-c", REGISTER + script + END, *map(str, arguments)]
     return subprocess.run(
         command, capture_output=True, text=True, encoding="utf-8", check=False, timeout=120, **options
     )
@@ -214,15 +258,10 @@ def blender(script, *arguments, **options):
 
 def test_two_blenders_share_a_results_folder(addon, photo, gate):
     """The other one comes, sweeps, works and goes while a job of this one is half done."""
-    root = Path(__file__).resolve().parents[2]
     job = start(photo("gated"))
     step_until(lambda: roles() and gate.reached)
-    fake, folder, path = (
-        Path(__file__).with_name("fake_backend.py"),
-        get_preferences().results_folder,
-        photo("fine"),
-    )
-    done = blender(ANOTHER, root, fake, folder, path, path)
+    path = photo("fine")
+    done = blender(ANOTHER, ROOT, FAKE, get_preferences().results_folder, path, path)
     assert done.stdout.count("{'FINISHED'}") == 2, done.stdout + done.stderr
     gate.open()
     step_until(lambda: not runner.busy)
@@ -240,9 +279,6 @@ bpy.ops.wm.open_mainfile(filepath=blend)
 user = preferences.user_folder()
 print("got", Path(results, "Für Unity.glb").is_file(), Path(bpy.path.abspath(shown.image.filepath)).is_file())
 print("got", user.is_relative_to(root), len(list((user / "logs").iterdir())))
-runner.shutdown()
-sys.stdout.flush()
-__import__("os")._exit(0)
 """
 
 
