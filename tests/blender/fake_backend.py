@@ -46,7 +46,8 @@ class Backend:
             arrays = person.scene_arrays()
             on_body(person.write_folder(folder / "body", arrays, photo, early=True))
             on_progress("surface", 0.4, "Finding the surface")
-            time.sleep(0.3)  # long enough for the early body to be looked at
+            if story not in ("fine", "gated"):
+                time.sleep(0.3)  # long enough for the early body to be looked at
             getattr(self, f"do_{story}", lambda *_: None)(arrays, cancelled)
             person.write_folder(folder, arrays, photo)
             (folder / "options.txt").write_text(repr(sorted(vars(options).items())), "utf-8")
