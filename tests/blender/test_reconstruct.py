@@ -33,7 +33,7 @@ def start(path):
     return job
 
 
-def step_until(condition, seconds=20):
+def step_until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "nothing happened"
