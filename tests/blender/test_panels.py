@@ -182,7 +182,8 @@ def test_the_character_panel_names_doubtful_limbs_and_warnings(addon, result_fol
     together = " ".join(texts)
     assert "PaMIR fine" in texts and "Left arm  30%" in texts and "Doubtful pose: left arm." in together
     assert "The left arm is hidden" in together and "Outline matches the photo: 93%" in texts
-    assert [t for t in texts if t in ("Clothes", "Body", "Bones")] == ["Clothes", "Body", "Bones"]
+    # The three parts, then the label before the ways to show the body.
+    assert [t for t in texts if t in ("Clothes", "Body", "Bones")] == ["Clothes", "Body", "Bones", "Body"]
 
 
 def test_the_character_panel_survives_edited_properties(addon, result_folder):
