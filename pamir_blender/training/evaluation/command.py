@@ -19,7 +19,6 @@ from .contender import load_contender, parse_weights
 from .data_set import DataViews
 from .measuring import Settings, conditions, measure
 from .noise import noise_means, noise_rows
-from .optimised import find_optimiser
 from .report import write_json, write_report
 
 QUICK_VIEWS, QUICK_RESOLUTION, QUICK_SAMPLES = 6, 128, 4000
@@ -137,10 +136,7 @@ def _measured(options: argparse.Namespace, argv: list[str], out: Path) -> str:
     places = parse_weights(options.weights)
     contenders = [load_contender(name, place, options.size, device) for name, place in places.items()]
     views = _views(options, out, _say)
-    kinds, optimise = _kinds(options, views), options.optimise and find_optimiser() is not None
-    if options.optimise and not optimise:
-        _say("left out: optimised bodies, because this version has no body reference optimisation")
-    lines = conditions(contenders, kinds, optimise=optimise)
+    lines = conditions(contenders, _kinds(options, views), optimise=options.optimise)
     rows = measure(views, contenders, lines, cache, settings, _say)
     noise: list[dict[str, Any]] = []
     if isinstance(views, DataViews) and not options.no_noise:
@@ -164,6 +160,8 @@ def _photos(options: argparse.Namespace, argv: list[str], out: Path) -> str:
     chosen = {"size": options.size, "seed": options.seed, "weights": str(place) if place else None}
     if options.resolution or options.quick:
         chosen["resolution"] = options.resolution or QUICK_RESOLUTION
+    if not options.optimise:
+        chosen["optimise"] = 0
     paths = photo_paths(options.photos, options.limit or (QUICK_VIEWS if options.quick else 0))
     backend = Backend(options.device)
     rows = reconstruct_photos(paths, out / "results", RowCache(out / "cache"), backend, chosen, _say)

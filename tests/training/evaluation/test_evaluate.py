@@ -42,11 +42,10 @@ class NobodyFound:
 
 @pytest.fixture(scope="module")
 def no_front_end():
-    """Nobody is found in any picture, noise has two levels, and no body is optimised."""
+    """Nobody is found in any picture, and noise has two levels."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data_set, "PhotoBodies", NobodyFound)
         patch.setattr(noise, "LEVELS", {"pose": (0.0, 12.0), "shape": (0.0, 1.5), "depth": (0.0, 4.0)})
-        patch.setattr(command, "find_optimiser", lambda: None)
         yield
 
 
@@ -76,7 +75,7 @@ WORDS = ["--resolution", "64", "--samples", "500", "--noise-views", "1", "--devi
 @pytest.fixture(scope="module")
 def evaluated(data_folder, untrained, tmp_path_factory, no_front_end):
     out = tmp_path_factory.mktemp("evaluated") / "out"
-    words = ["--data", str(data_folder), "--out", str(out), "--weights", "shipped", *WORDS]
+    words = ["--data", str(data_folder), "--out", str(out), "--weights", "shipped", "--no-optimise", *WORDS]
     assert cli.main(["evaluate", *words, "--weights", f"base={untrained.parent}"]) == 0
     return out, json.loads((out / "evaluation.json").read_text())
 
@@ -241,8 +240,7 @@ def test_bodies_that_are_not_true_are_measured_optimised_as_well(
         name = next(n for n in views.names() if views.open(n, "estimated").body.known_parameters() == body)
         return Optimised(views.body(name, 0).known_parameters(), True, "It fell.")
 
-    monkeypatch.setattr(command, "find_optimiser", lambda: optimise_body)
-    monkeypatch.setattr(optimised, "find_optimiser", lambda: optimise_body)
+    monkeypatch.setattr(optimised, "optimise_body", optimise_body)
     monkeypatch.setattr(Body, "__eq__", lambda a, b: np.array_equal(a.pose, b.pose))
     out = tmp_path / "out"
     words = ["--data", str(data_folder), "--out", str(out), "--bodies", "true", "estimated", "--no-noise"]
@@ -262,15 +260,6 @@ def test_bodies_that_are_not_true_are_measured_optimised_as_well(
     assert told == [{"kept": True, "reason": "It fell."}] * 2
     assert "## Body reference optimisation" in (out / "tables.md").read_text()
     assert (out / "sheets" / "tiny__estimated_optimised.png").is_file()
-
-
-def test_optimised_bodies_can_be_left_out(data_folder, tiny, tmp_path, no_front_end, capsys):
-    words = ["--data", str(data_folder), "--bodies", "estimated", "--no-noise", "--limit", "1"]
-    words += [*tiny, *WORDS]
-    assert command.main([*words, "--out", str(tmp_path / "a")]) == 0
-    assert "left out: optimised bodies" in capsys.readouterr().err
-    assert command.main([*words, "--out", str(tmp_path / "b"), "--no-optimise"]) == 0
-    assert "left out" not in capsys.readouterr().err
 
 
 def test_disturbed_bodies_keep_their_pelvis(body_model):
@@ -344,7 +333,7 @@ def test_any_folder_of_meshes_is_a_test_set(subject, tmp_path, monkeypatch, caps
     trimesh.Trimesh(subject.vertices * 100, subject.faces, process=False).export(folder / "person.ply")
     (folder / "broken.glb").write_bytes(b"glTF")
     (folder / "flat.glb").write_bytes(square(change=lambda d: d["nodes"][0].update(scale=[1, 0, 1])))
-    words = ["--subjects", str(folder), "--out", str(out), "--yaws", "0", "90", *WORDS]
+    words = ["--subjects", str(folder), "--out", str(out), "--yaws", "0", "90", "--no-optimise", *WORDS]
     assert cli.main(["evaluate", *words]) == 0
     report = json.loads((out / "evaluation.json").read_text())
     assert set(report["test_set"]["refused"]) == {"broken.glb", "flat.glb"}
