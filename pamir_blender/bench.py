@@ -13,6 +13,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,15 +22,18 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
+from .bench_iteration import measure_iterations
 from .contracts import PosedBody
 from .errors import WeightsError
 from .pamir.config import VolumeEncoderConfig
 from .pamir.networks import FieldNetworks, FieldOfPhoto, body_volume, untrained_networks
 from .pamir.surface import Extraction, extract
 from .paths import package_root
-from .pipeline import STAGES, Backend, ReconstructOptions
+from .pipeline import STAGES, Backend, ReconstructOptions, RegenerateOptions
+from .saved import read_saved
 
 SIZES = ("lite", "paper")
+PREVIEW_RESOLUTION = 96
 
 
 class _BodyShapedField(FieldNetworks):
@@ -61,12 +66,31 @@ def _measure(size: str, options: ReconstructOptions, runs: int, device: str) -> 
             size, _BodyShapedField(networks.geometry, networks.texture, backend.device, networks.digests)
         )
     timings: list[dict[str, float]] = []
+    again: list[float] = []
+    shown: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         for run in range(runs + 1):
+            backend.forget_photos()  # what a new photo costs, not the same one again
             out = backend.reconstruct(replace(options, size=size), Path(folder) / f"run{run}")
             report = json.loads((out / "result.json").read_text(encoding="utf-8"))
+            saved = read_saved(out)
+            given = {"body": saved.turned(1.0 + run, 0.0).body, **saved.options}
+            regenerated = _seconds(
+                lambda given=given, run=run: backend.regenerate(
+                    RegenerateOptions(**given), Path(folder) / f"again{run}"
+                )
+            )
+            quick = {**given, "resolution": PREVIEW_RESOLUTION, "preview": True}
+            preview = _seconds(
+                lambda quick=quick, run=run: backend.regenerate(
+                    RegenerateOptions(**quick), Path(folder) / f"preview{run}"
+                )
+            )
             if run:  # the first one warms up
                 timings.append(report["timings"])
+                again.append(regenerated)
+                shown.append(preview)
+        ours, naive = measure_iterations(backend, out, size, runs)
     stages = {name: statistics.median(t.get(name, 0.0) for t in timings) for name in STAGES}
     return {
         "size": size,
@@ -75,8 +99,18 @@ def _measure(size: str, options: ReconstructOptions, runs: int, device: str) -> 
         "stages": stages,
         "total": statistics.median(sum(t.values()) for t in timings),
         "points": report["surface"]["points_evaluated"],
+        "regenerate": statistics.median(again),
+        "preview": statistics.median(shown),
+        "iteration": ours,
+        "iteration_encoding": naive,
         "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
     }
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def table(results: list[dict], runs: int) -> str:
@@ -88,6 +122,21 @@ def table(results: list[dict], runs: int) -> str:
         f"| {name} | " + " | ".join(f"{r['stages'][name]:.2f}" for r in results) + " |" for name in STAGES
     ]
     lines.append("| **whole job** | " + " | ".join(f"**{r['total']:.2f}**" for r in results) + " |")
+    lines.append("| regenerate | " + " | ".join(f"{r['regenerate']:.2f}" for r in results) + " |")
+    shares = (f"{r['regenerate'] / r['total']:.0%}" for r in results)
+    lines.append("| regenerate / whole job | " + " | ".join(shares) + " |")
+    lines.append(
+        f"| live preview, {PREVIEW_RESOLUTION}^3 | "
+        + " | ".join(f"{r['preview']:.2f}" for r in results)
+        + " |"
+    )
+    lines.append(
+        "| one optimisation iteration | " + " | ".join(f"{r['iteration']:.3f}" for r in results) + " |"
+    )
+    encoding = (f"{r['iteration_encoding']:.3f}" for r in results)
+    lines.append("| the same, photo encoded every time | " + " | ".join(encoding) + " |")
+    ratios = (f"{r['iteration_encoding'] / r['iteration']:.1f}" for r in results)
+    lines.append("| times as fast | " + " | ".join(ratios) + " |")
     lines.append("| field queries | " + " | ".join(f"{r['points']:,}" for r in results) + " |")
     lines.append("| peak memory, GB | " + " | ".join(f"{r['peak_gb']:.2f}" for r in results) + " |")
     return "\n".join(lines)

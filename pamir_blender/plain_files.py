@@ -11,6 +11,24 @@ import stat
 from pathlib import Path
 
 
+def is_file(path: Path | str) -> bool:
+    """Whether a file is there, also behind links. Unlike ``Path.is_file`` it never raises.
+
+    A path that a file names may be too long for the system, or in a folder that may not be looked into.
+    """
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path | str) -> bool:
+    """Whether a folder is there, as for :func:`is_file`."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def exists(path: Path | str) -> bool:
+    """Whether anything is there, as for :func:`is_file`."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
 def why_not_plain(path: Path, limit: int | None = None) -> str:
     """Why ``path`` is no plain file of at most ``limit`` bytes, as the end of a sentence; "" if it is one.
 

@@ -50,7 +50,8 @@ ALLOWED = {
     "pipeline": LEAVES
     | {"options"}
     | {"character", "check", "save", "result", "photo", "body", "pamir", "rigging"},
-    "bench": LEAVES | {"pipeline", "pamir"},
+    "bench": LEAVES | {"pipeline", "pamir", "saved", "bench_iteration"},
+    "bench_iteration": LEAVES | {"pipeline", "pamir", "saved", "body", "photo"},
     "cli": LEAVES | {"options", "saved", "pipeline", "pamir", "bench", "result"},
     "__main__": {"cli"},
     "worker": LEAVES,

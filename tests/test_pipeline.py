@@ -11,7 +11,7 @@ from pamir_blender.paths import models_dir
 from pamir_blender.pipeline import STAGES, Backend, ReconstructOptions
 
 EXAMPLE = models_dir().parent / "examples" / "person.png"
-QUICK = {"resolution": 128, "texture_size": 512, "faces": 10_000}
+QUICK = {"resolution": 128, "texture_size": 512, "faces": 10_000, "optimise": 4}
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,7 @@ def test_writes_every_file_and_nothing_else(job):
     names = {path.name for path in job[0].iterdir()}
     assert names == {
         "result.json", "scene.npz", "texture.png", "clothed.glb", "clothed.ply", "body.obj", "preview.png",
+        "thumbnail.png",
     }  # fmt: skip
 
 
@@ -80,10 +81,10 @@ def test_progress_rises_through_every_stage(job):
     assert fractions == sorted(fractions)
     assert fractions[-1] == pytest.approx(1)
     assert list(dict.fromkeys(stage for stage, _, _ in events)) == list(STAGES)
-    ((at, keys),) = bodies
-    assert [stage for stage, _, _ in events[:at]][-1] == "body"
-    assert "body_template" in keys
-    assert "clothed_faces" not in keys
+    # The first estimate, and the improved body if it was kept.
+    shown = [events[at - 1][0] for at, _ in bodies]
+    assert shown == ["body", "optimise"][: 1 + _report(job[0])["optimisation"]["kept"]]
+    assert all("body_template" in keys and "clothed_faces" not in keys for _, keys in bodies)
 
 
 def test_provenance(job):

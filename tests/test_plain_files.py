@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pamir_blender.plain_files import why_not_plain
+from pamir_blender.plain_files import exists, is_file, is_folder, why_not_plain
 
 
 def test_plain_files_pass_up_to_their_limit(tmp_path):
@@ -30,6 +30,14 @@ def test_the_folders_above_may_be_links(tmp_path):
     (tmp_path / "real" / "file").write_bytes(b"")
     (tmp_path / "moved").symlink_to("real")
     assert why_not_plain(tmp_path / "moved" / "file") == ""
+
+
+def test_whether_something_is_there_never_raises(tmp_path):
+    (tmp_path / "file").write_text("x")
+    assert is_file(tmp_path / "file") and exists(tmp_path / "file") and not is_folder(tmp_path / "file")
+    assert is_folder(tmp_path) and exists(tmp_path) and not is_file(tmp_path)
+    for path in ("x" * 9000, "a\0b", "", tmp_path / "file" / "below", "\udcff"):
+        assert not is_file(path) and not is_folder(path) and not exists(path)
 
 
 def test_what_is_not_there_is_not_there(tmp_path):

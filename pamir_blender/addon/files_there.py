@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import bpy
+
+from ..plain_files import exists
 
 FRESH_SECONDS = 3.0
 _known: dict[str, tuple[bool, float]] = {}
@@ -20,7 +21,7 @@ def is_there(path: str) -> bool:
     if not path:
         return False
     if bpy.app.background:
-        return Path(path).exists()
+        return exists(path)
     there, looked = _known.get(path, (True, 0.0))
     if time.monotonic() - looked > FRESH_SECONDS and path not in _asked:
         _asked.add(path)
@@ -32,7 +33,7 @@ def is_there(path: str) -> bool:
 def _look() -> None:
     changed = False
     for path in tuple(_asked):
-        there = Path(path).exists()
+        there = exists(path)
         changed |= _known.get(path, (True, 0.0))[0] != there
         _known[path] = (there, time.monotonic())
     _asked.clear()

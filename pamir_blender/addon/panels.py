@@ -8,6 +8,7 @@ import bpy
 
 from ..contracts import LIMBS
 from ..errors import PamirError
+from ..plain_files import is_file
 from . import active, previews
 from .jobs import runner
 from .operators.overlay import DISPLAYS
@@ -54,7 +55,7 @@ class PAMIR_PT_photo(_Sidebar, bpy.types.Panel):
         if icon:
             box.template_icon(icon_value=icon, scale=7.0)
         row = box.row(align=True)
-        if Path(bpy.path.abspath(path)).is_file():
+        if is_file(bpy.path.abspath(path)):
             row.label(text=Path(path).name)
         else:
             row.alert = True

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
 
 from ..errors import BackendError, DeviceMemoryError, PamirError
+from ..plain_files import is_file
 from .backend import managed, places, task
 from .backend.bundle import mismatch, read_bundle
 from .jobs import runner
@@ -21,7 +20,7 @@ def draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context, in_prefer
         _draw_progress(layout, context, running)
         return
     python = settings().worker_python
-    if python and Path(python).is_file():
+    if python and is_file(python):
         return
     box = layout.box()
     box.label(text="One Step Left: the Backend", icon="IMPORT")

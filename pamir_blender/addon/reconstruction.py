@@ -10,6 +10,7 @@ from pathlib import Path
 import bpy
 
 from ..errors import Cancelled, RequestError, ResultError
+from ..plain_files import is_file
 from ..worker import protocol
 from .jobs import Job
 from .preferences import Settings
@@ -63,7 +64,7 @@ class ReconstructionJob(Job):
 
     def _lost_photo(self) -> tuple[str, ...]:
         photo = Path(self.request.photo)
-        if photo.is_file():
+        if is_file(photo):
             return ()
         return (
             f"{photo.name} was deleted or moved meanwhile: the camera shows no photo behind the character.",

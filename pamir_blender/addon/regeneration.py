@@ -10,6 +10,7 @@ from typing import Any
 import bpy
 
 from ..errors import RequestError, ResultError
+from ..plain_files import is_file
 from ..worker import protocol
 from .jobs import Job
 from .preferences import Settings
@@ -158,7 +159,7 @@ def _request(
         raise RequestError(f"{entry.name} does not tell its photo. Choose the photo again.")
     for what in ("photo", "mask"):
         path = photo if what == "photo" else options.get("mask")
-        if path and not Path(str(path)).is_file():
+        if path and not is_file(str(path)):
             raise RequestError(f"The {what} {path} is not there. Choose the {what} again in the panel.")
     job = protocol.new_job()
     message = {

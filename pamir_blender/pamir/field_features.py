@@ -128,6 +128,26 @@ def query_logits(features: FieldFeatures, points: Tensor) -> Tensor:
     return result
 
 
+def query_with_slope(features: FieldFeatures, points: Tensor) -> tuple[Tensor, Tensor]:
+    """F (N,) of the first output and its derivative (N, 3) by the box points (N, 3); float32, their device.
+
+    The image features move with a point's x and y, the volume features with all three; both maps are taken
+    as they are. Body reference optimisation lives on this.
+    """
+    device = features.volume_rows.device
+    values, slopes = [], []
+    for start in range(0, points.shape[0], CHUNK):
+        part = points[start : start + CHUNK].detach().to(device=device, dtype=torch.float32)
+        part.requires_grad_(True)
+        with torch.enable_grad():
+            value = torch.sigmoid(_decode(features, _point_features(features, part))[:, 0].float())
+            # A value depends on its own point alone, so the gradient of the sum holds every point's own.
+            (slope,) = torch.autograd.grad(value.sum(), part)
+        values.append(value.detach())
+        slopes.append(slope)
+    return torch.cat(values).to(points.device), torch.cat(slopes).to(points.device)
+
+
 def _point_features(features: FieldFeatures, points: Tensor) -> Tensor:
     at = project_points(points, features.camera).unsqueeze(0)
     samples = []

@@ -15,17 +15,20 @@ from ..body.landmarks import LandmarkModel, load_landmark_model
 from ..body.load import load_body_model
 from ..body.model import BodyModel
 from ..body.posed import pose_body
+from ..camera import CharacterFrame
 from ..contracts import Photo, PosedBody
 from ..errors import RequestError
-from ..options import PhotoOptions, ReconstructOptions, RegenerateOptions
+from ..options import PhotoOptions, ReconstructOptions, RegenerateOptions, SuggestOptions
+from ..pamir.body_optimisation import optimise_body
 from ..pamir.devices import choose_device
 from ..pamir.networks import FieldNetworks, FieldOfPhoto, ImageMaps, load_networks
 from ..result import whole_folder
 from ..save import save_body_stage
 from .caches import Photos, Recent, photo_key
-from .clothe import Hypothesis, clothe, show
+from .clothe import Hypothesis, clothe, show, with_body
 from .job import STAGES, Job, OnProgress, memory_errors
 from .states import body_of, frame_of
+from .suggest import SUGGEST_SENTENCES, SUGGEST_SHARES, SUGGEST_STAGES, write_suggestions
 
 _SCALE_TOLERANCE = 1e-6
 
@@ -102,6 +105,10 @@ class Backend:
             networks = self.networks(options.size, options.weights, texture=options.texture)
             features = self._features(job, key, photo, posed, options, networks, texture=options.texture)
             made = Hypothesis(photo, posed, networks, features, kind="estimate")
+            if options.optimise:
+                made = self._optimise(job, made, options, options.optimise)
+                if made.posed is not posed:
+                    _show_body(folder, photo, made.posed, on_body)
             clothe(job, made, options, folder)
             shutil.rmtree(folder / "body")
         return Path(out)
@@ -127,10 +134,34 @@ class Backend:
             networks = self.networks(options.size, options.weights, texture=painted)
             features = self._features(job, key, photo, posed, options, networks, texture=painted)
             made = Hypothesis(photo, posed, networks, features, kind="regenerated", edited=options.edited)
+            if options.optimise:
+                made = self._optimise(job, made, options, options.optimise, frame=posed.frame)
             (show if options.preview else clothe)(job, made, options, folder)
         return Path(out)
 
-    def posed(self, photo: Photo, options: RegenerateOptions) -> PosedBody:
+    def suggest(
+        self,
+        options: SuggestOptions,
+        out: Path,
+        *,
+        on_progress: OnProgress = lambda stage, fraction, message: None,
+        on_body: Callable[[Path], None] = lambda folder: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Path:
+        """The most plausible depth flips of a given body, each reconstructed into a folder of its own."""
+        job = Job(SUGGEST_STAGES, on_progress, cancelled, shares=SUGGEST_SHARES, sentences=SUGGEST_SENTENCES)
+        torch.manual_seed(options.seed)
+        with memory_errors(), whole_folder(out) as folder:
+            key, photo = self._photo(job, options)
+            posed = self.posed(photo, options)
+            networks = self.networks(options.size, options.weights, texture=options.texture)
+            features = self._features(job, key, photo, posed, options, networks, texture=options.texture)
+            made = Hypothesis(photo, posed, networks, features, kind="suggested", edited=options.edited)
+            model = self.body_model(options.body_model)
+            write_suggestions(job, made, model, self.landmark_model(options.body_model), options, folder)
+        return Path(out)
+
+    def posed(self, photo: Photo, options: RegenerateOptions | SuggestOptions) -> PosedBody:
         """The body that ``options`` give, exactly, in the frame of the character's first result."""
         state = options.body
         if abs(state.scale / state.frame_scale - 1) > _SCALE_TOLERANCE:
@@ -141,6 +172,34 @@ class Backend:
         body = body_of(state, model.name)
         confidence = body_confidence(photo.landmarks, model, self.landmark_model(options.body_model), body)
         return pose_body(model, replace(body, confidence=confidence), frame_of(state))
+
+    def _optimise(
+        self,
+        job: Job,
+        made: Hypothesis,
+        options: PhotoOptions,
+        iterations: int,
+        frame: CharacterFrame | None = None,
+    ) -> Hypothesis:
+        """``made`` with its body improved (stage "optimise"), and the report on it."""
+        model = self.body_model(options.body_model)
+        with job.stage("optimise") as progress:
+            found = optimise_body(
+                made.networks,
+                made.features,
+                model,
+                made.posed.body,
+                photo=made.photo,
+                landmarks=self.landmark_model(options.body_model),
+                held=made.edited,
+                iterations=iterations,
+                progress=progress,
+                cancelled=job.cancelled,
+            )
+            made = replace(made, optimisation=found.report(iterations))
+            if not found.kept:
+                return made
+            return with_body(made, pose_body(model, found.body, frame))
 
     def _photo(self, job: Job, options: PhotoOptions) -> tuple[Hashable, Photo]:
         with job.stage("photo") as progress:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,13 @@ class Hypothesis:
     edited: tuple[str, ...] = ()
     flipped: tuple[str, ...] = ()
     optimisation: dict[str, Any] | None = None
+
+
+def with_body(made: Hypothesis, posed: PosedBody) -> Hypothesis:
+    """The same photo with another body: its volume is encoded anew, the picture is not."""
+    texture = made.features.texture is not None
+    features = made.networks.encode(made.photo, posed, texture=texture, maps=made.features.image_maps)
+    return replace(made, posed=posed, features=features)
 
 
 def clothe(job: Job, made: Hypothesis, options: PhotoOptions, folder: Path) -> None:

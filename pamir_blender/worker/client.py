@@ -17,6 +17,7 @@ from pathlib import Path
 
 from .. import errors
 from ..errors import RequestError
+from ..plain_files import is_file, is_folder
 from . import protocol
 from .process import WorkerProcess
 
@@ -186,7 +187,7 @@ class WorkerClient:
 
     def _spoiled(self) -> bool:
         """Whether the idle process can no longer be trusted: its backend failed, or was deleted under it."""
-        gone = not self.python.is_file() or (self._packages is not None and not self._packages.is_dir())
+        gone = not is_file(self.python) or (self._packages is not None and not is_folder(self._packages))
         return gone or self._process.suspect
 
     def _stop_if_unfinished(self, job: str, process: WorkerProcess) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..errors import BackendError, DeviceMemoryError, PamirError
+from ..plain_files import is_file
 from . import protocol
 
 KEPT_LOGS = 8
@@ -47,7 +48,7 @@ class WorkerProcess:
         on_line: Callable[[WorkerProcess, bytes], None],
         on_exit: Callable[[WorkerProcess], None],
     ) -> None:
-        if not python.is_file():
+        if not is_file(python):
             raise BackendError(
                 f"There is no Python at {python}. Choose the Python of the backend's environment "
                 "as the worker's Python in the preferences."

@@ -74,6 +74,26 @@ def photo(tmp_path):
     return make
 
 
+class Gate:
+    """Holds back the made-up backend for photos named "gated": see ``fake_backend.Backend.do_gated``."""
+
+    def __init__(self, folder):
+        self._folder = folder
+
+    @property
+    def reached(self):
+        """Whether a job waits there, or has waited."""
+        return (self._folder / "waiting").exists()
+
+    def open(self):
+        (self._folder / "go").touch()
+
+
+@pytest.fixture
+def gate(tmp_path):
+    return Gate(tmp_path)
+
+
 @pytest.fixture
 def arrays():
     """The arrays of the person that the made-up backend reconstructs."""

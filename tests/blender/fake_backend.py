@@ -37,7 +37,7 @@ class Backend:
         self.device = device
 
     def reconstruct(self, options, out, *, on_progress, on_body, cancelled):
-        photo = Path(options.photo)
+        self.photo = photo = Path(options.photo)
         story = photo.stem.split()[0]
         with whole_folder(out) as folder:
             on_progress("photo", 0.05, "Finding the person")
@@ -46,7 +46,8 @@ class Backend:
             arrays = person.scene_arrays()
             on_body(person.write_folder(folder / "body", arrays, photo, early=True))
             on_progress("surface", 0.4, "Finding the surface")
-            time.sleep(0.3)  # long enough for the early body to be looked at
+            if story not in ("fine", "gated"):
+                time.sleep(0.3)  # long enough for the early body to be looked at
             getattr(self, f"do_{story}", lambda *_: None)(arrays, cancelled)
             person.write_folder(folder, arrays, photo)
             (folder / "options.txt").write_text(repr(sorted(vars(options).items())), "utf-8")
@@ -100,6 +101,7 @@ class Backend:
         return out
 
     def _later(self, photo, arrays, cancelled, number=1):
+        self.photo = photo
         words = photo.stem.split()
         story = words[1].removeprefix("later-") if len(words) > 1 else ""
         if story != "second-damaged" or number == 2:
@@ -110,6 +112,15 @@ class Backend:
         while not cancelled():
             time.sleep(0.02)
         raise errors.Cancelled("stopped")
+
+    def do_gated(self, arrays, cancelled):
+        """Says by a file that it waits, and goes on, even to be cancelled, once another file is there."""
+        folder = self.photo.parent
+        (folder / "waiting").touch()
+        while not (folder / "go").exists():
+            time.sleep(0.01)
+        if cancelled():
+            raise errors.Cancelled("stopped")
 
     def do_deaf(self, arrays, cancelled):
         time.sleep(60)

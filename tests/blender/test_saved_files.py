@@ -70,6 +70,19 @@ def test_a_missing_photo_is_named_and_found_again(character, tmp_path):
         bpy.ops.pamir.relink_photo(filepath=str(tmp_path / "nothing.png"))
 
 
+def test_a_photo_is_found_again_from_a_blend_that_lies_elsewhere(character, tmp_path):
+    """Blender saves the background's path relative to the .blend."""
+    character()
+    photo = Path(bpy.context.scene.pamir.photo_path)
+    blend = tmp_path / "scenes" / "first" / "saved.blend"
+    blend.parent.mkdir(parents=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    moved = photo.rename(tmp_path / "elsewhere.png")
+    assert bpy.ops.pamir.relink_photo(filepath=str(moved)) == {"FINISHED"}
+    assert part("camera").data.background_images[0].image.filepath == str(moved)
+
+
 def test_another_photo_is_taken_with_a_warning(character, photo, tmp_path, capfd):
     character()
     file = Path(bpy.context.scene.pamir.photo_path)

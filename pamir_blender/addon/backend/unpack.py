@@ -6,9 +6,9 @@ interrupted run goes on after it. The folder takes its name only when the last w
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
-import os
 import shutil
 import stat
 import zipfile
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from ...errors import BackendError, Cancelled
+from ...plain_files import is_folder
 from .bundle import Bundle, Wheel
 from .lock import one_at_a_time
 
@@ -94,7 +95,10 @@ def disk_message(error: OSError, folder: Path) -> str:
     """A file system's complaint as a sentence that says what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk of {folder} is full. Make room and press the button again: it goes on from there."
-    return f"Cannot write {error.filename or folder}: {error.strerror or error}."
+    return (
+        f"Cannot write {error.filename or folder}: {error.strerror or error}. Make it writable and press the "
+        "button again, or choose a Python that has the backend in the preferences."
+    )
 
 
 def verify(source: Path, wheel: Wheel, step: Callable[[int], None]) -> None:
@@ -174,7 +178,11 @@ def _check_room(folder: Path, needed: int) -> None:
 
 
 def remove_others(folder: Path, keep: Path) -> None:
-    """Delete what earlier versions of the add-on unpacked in ``folder``; whatever is in use stays."""
-    for old in folder.iterdir() if folder.is_dir() else ():
-        if old not in (keep, partial_folder(keep)) and os.path.isdir(old) and not old.is_symlink():  # noqa: PTH112
-            shutil.rmtree(old, ignore_errors=True)
+    """Delete what earlier versions of the add-on unpacked in ``folder``; whatever is in use stays.
+
+    Nothing goes while another Blender unpacks there: its partial folder would.
+    """
+    with contextlib.suppress(BackendError, OSError), one_at_a_time(folder):
+        for old in folder.iterdir() if folder.is_dir() else ():
+            if old not in (keep, partial_folder(keep)) and is_folder(old) and not old.is_symlink():
+                shutil.rmtree(old, ignore_errors=True)

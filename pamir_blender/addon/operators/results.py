@@ -7,6 +7,7 @@ from pathlib import Path
 import bpy
 
 from ...errors import PamirError
+from ...plain_files import is_folder
 from ...worker.protocol import new_job
 from ..active import active_collection
 from ..preferences import settings
@@ -57,7 +58,7 @@ class PAMIR_OT_open_result_folder(bpy.types.Operator):
         collection = active_collection(context)
         if collection is None:
             cls.poll_message_set("Select a PaMIR character first")
-        elif not Path(collection.get("pamir_result", "")).is_dir():
+        elif not is_folder(str(collection.get("pamir_result", ""))):
             cls.poll_message_set("The result folder no longer exists")
         else:
             return True

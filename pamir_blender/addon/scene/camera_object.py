@@ -9,12 +9,14 @@ the artist asks for it.
 from __future__ import annotations
 
 import math
+import os
 from contextlib import suppress
 from pathlib import Path
 
 import bpy
 
 from ...image_header import claims_too_much
+from ...plain_files import is_file
 from .ownership import claim
 from .read_result import CameraData
 
@@ -66,14 +68,19 @@ def relink_photo(collection: bpy.types.Collection, before: str, now: str) -> Non
             continue
         for background in obj.data.background_images:
             image = background.image
-            if image is None or Path(bpy.path.abspath(image.filepath)) != Path(before):
+            if image is None or _plain(bpy.path.abspath(image.filepath)) != _plain(before):
                 continue
             with suppress(RuntimeError):  # opens in the backend but not in Blender: leave the old one
                 background.image = bpy.data.images.load(now, check_existing=True)
 
 
+def _plain(path: str) -> str:
+    """Without "..": Blender keeps paths relative to the .blend. Links are not followed."""
+    return os.path.normcase(os.path.normpath(path))
+
+
 def _show_photo(data: bpy.types.Camera, photo: str, owner: str) -> None:
-    if not photo or not Path(photo).is_file():
+    if not photo or not is_file(photo):
         return
     known = {image.name_full for image in bpy.data.images}
     try:

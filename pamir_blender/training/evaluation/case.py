@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from ...body.model import BodyModel
 from ...contracts import Body, Photo
+from ...errors import AssetsError
 from ..metrics import Mesh
 
 BODY_KINDS = ("true", "estimated", "photo")
@@ -28,6 +29,15 @@ class BodyShape:
     faces: np.ndarray
     template: np.ndarray
     parameters: Body | None = None
+
+    def known_parameters(self) -> Body:
+        """``parameters``; raises AssetsError for a body that was stored without."""
+        if self.parameters is None:
+            raise AssetsError(
+                "The data set was made before bodies were stored as parameters, which noise and optimisation "
+                "need. Make the data set again, or leave both out with --no-noise --no-optimise."
+            )
+        return self.parameters
 
 
 @dataclass(frozen=True)
@@ -77,4 +87,3 @@ class Condition:
     weights: str | None
     body: str
     optimised: bool = False
-    noise: tuple[str, float] | None = field(default=None)

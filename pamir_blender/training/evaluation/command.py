@@ -54,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--yaws", type=float, nargs="+", default=[0, 30, -45], metavar="DEG", help="views of each mesh")
     add("--up", choices=("y", "z"), default="y", help="the meshes' upward axis (y)")
     add("--height", type=float, metavar="M", help="height of every mesh in metres (from the file's unit)")
+    add("--no-optimise", dest="optimise", action="store_false", help="leave optimised bodies out")
     add("--quick", action="store_true", help="a few views, coarse: to see that everything works")
     add("--fresh", action="store_true", help="measure again what was measured before")
     add("--seed", type=int, default=0)
@@ -135,7 +136,7 @@ def _measured(options: argparse.Namespace, argv: list[str], out: Path) -> str:
     places = parse_weights(options.weights)
     contenders = [load_contender(name, place, options.size, device) for name, place in places.items()]
     views = _views(options, out, _say)
-    lines = conditions(contenders, _kinds(options, views))
+    lines = conditions(contenders, _kinds(options, views), optimise=options.optimise)
     rows = measure(views, contenders, lines, cache, settings, _say)
     noise: list[dict[str, Any]] = []
     if isinstance(views, DataViews) and not options.no_noise:
@@ -159,6 +160,8 @@ def _photos(options: argparse.Namespace, argv: list[str], out: Path) -> str:
     chosen = {"size": options.size, "seed": options.seed, "weights": str(place) if place else None}
     if options.resolution or options.quick:
         chosen["resolution"] = options.resolution or QUICK_RESOLUTION
+    if not options.optimise:
+        chosen["optimise"] = 0
     paths = photo_paths(options.photos, options.limit or (QUICK_VIEWS if options.quick else 0))
     backend = Backend(options.device)
     rows = reconstruct_photos(paths, out / "results", RowCache(out / "cache"), backend, chosen, _say)

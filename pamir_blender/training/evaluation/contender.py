@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ...contracts import Photo
 from ...errors import RequestError, WeightsError
 from ...pamir.networks import FieldNetworks, FieldOfPhoto, network_image
 from ...pamir.weights import find_weights, load_geometry, read_card, weights_digest
 from ..metrics import Mesh
+from ..variants import VARIANTS, depth_ramp
 from .case import BodyShape
 
 SHIPPED = "shipped"
@@ -61,15 +61,6 @@ class Contender:
         return surface.vertices, surface.faces
 
 
-def depth_ramp(resolution: int) -> Tensor:
-    """(1, R, R, R) float32, axes z, y, x: 0 at the box's back to 1 at its front, the same in x and y.
-
-    What a network without a body reads in V_O's place: of its volume features only a point's depth is left.
-    """
-    depth = (torch.arange(resolution) + 0.5) / resolution
-    return depth[:, None, None].expand(resolution, resolution, resolution)[None].clone()
-
-
 def parse_weights(values: list[str] | None) -> dict[str, Path | None]:
     """``NAME=DIR`` arguments to {name: folder or file}; without any the shipped weights, of path None."""
     if not values:
@@ -110,7 +101,7 @@ def load_contender(name: str, place: Path | None, size: str, device: torch.devic
     path = geometry_file(place, size)
     card = read_card(path)
     variant = card.get("variant", "pamir")
-    if variant not in ("pamir", "pifu"):
+    if variant not in VARIANTS:
         raise WeightsError(f"{path} was trained as {variant!r}, which is not known here.")
     digest = weights_digest(path)
     networks = FieldNetworks(load_geometry(path, device=device), None, device, {"geometry": digest})

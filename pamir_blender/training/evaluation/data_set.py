@@ -54,8 +54,10 @@ class DataViews:
 
     def digest(self, name: str) -> str:
         """See :class:`~.case.ViewSet`."""
-        digest = hashlib.sha256(str(self._index.get("body_digest")).encode())
-        subject = self._view(name)["subject"]
+        view = self._view(name)
+        estimate = self._estimate(name) if view["severity"] else None
+        digest = hashlib.sha256(f"{self._index.get('body_digest')} {estimate}".encode())
+        subject = view["subject"]
         for path in (
             self.folder / "views" / f"{name}.png",
             self.folder / "views" / f"{name}.npz",
@@ -123,7 +125,7 @@ class DataViews:
             raise AssetsError(f"The bodies of view {name} are damaged ({error}). Make it again.") from error
 
     def _estimate(self, name: str) -> int:
-        """Which estimate a view is measured with: mild and severe ones take turns."""
+        """Which estimate a view is measured with: mild and severe ones take turns, by the view's number."""
         count = len(self._view(name)["severity"])
         if not count:
             raise AssetsError(f"{self.folder} holds no estimated bodies. Make it with --estimates 2.")

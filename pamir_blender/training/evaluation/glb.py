@@ -9,9 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from .mesh_parts import MAX_FACES, MAX_VERTICES, Part, decode_image
+from .mesh_parts import MAX_FACES, Part, Textures, check_totals
 
 MAX_NODES = 20_000
+MAX_DESCRIPTION = 32 << 20
+"""Bytes of JSON."""
+MAX_NUMBERS = 3 * MAX_FACES
+"""Of one accessor: what the indices of the largest mesh need."""
 _COMPONENTS = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 _UNDERSTOOD = {"KHR_materials_unlit", "KHR_mesh_quantization", "KHR_materials_specular", "VRM", "VRMC_vrm"}
@@ -21,7 +25,7 @@ def read_glb(path: Path) -> tuple[list[Part], list[str], np.ndarray]:
     """Parts of the default scene in its world frame, and its bones' names and positions (B, 3).
 
     Skinned meshes come posed by their bones as the file has them. Raises ValueError (or KeyError, IndexError,
-    TypeError, struct.error, RecursionError for structures that are not what they should be).
+    TypeError, struct.error, OverflowError, RecursionError for structures that are not what they should be).
     """
     document, binary = _chunks(path.read_bytes())
     missing = set(document.get("extensionsRequired", ())) - _UNDERSTOOD
@@ -38,10 +42,14 @@ def _chunks(data: bytes) -> tuple[dict[str, Any], bytes]:
         raise ValueError("it is not a whole glTF 2.0 binary file")
     found: dict[bytes, bytes] = {}
     offset = 12
-    while offset + 8 <= length:
+    for _ in range(2):  # the description, then the data; what may follow is nobody's
+        if offset + 8 > length:
+            break
         size, kind = struct.unpack_from("<I4s", data, offset)
-        found.setdefault(kind, data[offset + 8 : offset + 8 + size])
+        found[kind] = data[offset + 8 : offset + 8 + size]
         offset += 8 + size
+    if len(found[b"JSON"]) > MAX_DESCRIPTION:
+        raise ValueError(f"its description has more than {MAX_DESCRIPTION >> 20} MiB")
     document = json.loads(found[b"JSON"])
     if not isinstance(document, dict):
         raise ValueError("its description is no table")
@@ -55,16 +63,19 @@ class _Reader:
         if len(self.nodes) > MAX_NODES:
             raise ValueError(f"it has {len(self.nodes):,} nodes, more than {MAX_NODES:,}")
         self.world = self._world()
-        self._images: dict[int, np.ndarray] = {}
+        self._textures, self._images = Textures(), dict[int, np.ndarray]()
 
     def parts(self) -> tuple[list[Part], list[str], np.ndarray]:
-        parts = []
+        parts: list[Part] = []
         for index, node in enumerate(self.nodes):
             if "mesh" not in node or self.world[index] is None:
                 continue
             primitives = self._item("meshes", node["mesh"])["primitives"]
-            triangles = [one for one in primitives if one.get("mode", 4) == 4]
-            parts += [self._part(one, node, self.world[index]) for one in triangles]
+            for primitive in primitives:
+                if primitive.get("mode", 4) == 4:
+                    parts.append(self._part(primitive, node, self.world[index]))
+                    # Many nodes may show one mesh, so a small file can hold endless triangles.
+                    check_totals(parts)
         bones = {index for skin in self.document.get("skins", ()) for index in skin["joints"]}
         placed = [
             index for index in range(len(self.nodes)) if index in bones and self.world[index] is not None
@@ -125,6 +136,8 @@ class _Reader:
         matrices = np.array(bones)
         if "inverseBindMatrices" in skin:
             inverse = self._floats(skin["inverseBindMatrices"], 16).reshape(-1, 4, 4).transpose(0, 2, 1)
+            if len(inverse) < len(matrices):
+                raise ValueError("its skin has fewer matrices than bones")
             matrices = matrices @ inverse[: len(matrices)]
         owners = self.accessor(attributes["JOINTS_0"], 4).astype(np.int64)
         weights = self._floats(attributes["WEIGHTS_0"], 4)
@@ -157,7 +170,7 @@ class _Reader:
             image = self._item("images", number)
             if "bufferView" not in image:
                 raise ValueError("a texture lies outside the file; export it as one self-contained .glb")
-            self._images[number] = decode_image(self._view(image["bufferView"]))
+            self._images[number] = self._textures.decode(self._view(image["bufferView"]))
         return self._images[number], number, factor
 
     def _view(self, index: int) -> bytes:
@@ -176,7 +189,7 @@ class _Reader:
             raise ValueError("it uses sparse data; export it without shape keys or morph targets")
         kind, own = np.dtype(_COMPONENTS[accessor["componentType"]]), _WIDTHS[accessor["type"]]
         count = accessor["count"]
-        if not 0 <= count <= max(MAX_VERTICES, 3 * MAX_FACES) or (width is not None and own != width):
+        if not 0 <= count * own <= MAX_NUMBERS or (width is not None and own != width):
             raise ValueError(f"an accessor of {count} x {own} is not what is expected there")
         data = self._view(accessor["bufferView"])
         item = kind.itemsize * own

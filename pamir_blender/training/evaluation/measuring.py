@@ -13,6 +13,7 @@ from .cache import RowCache
 from .case import Case, Condition, ViewSet
 from .contender import Contender
 from .measures import scores_of
+from .optimised import optimise_case
 from .pictures import strip, write_picture
 
 Row = dict[str, Any]
@@ -28,16 +29,21 @@ class Settings:
     seed: int = 0
 
 
-def conditions(contenders: Sequence[Contender], kinds: Sequence[str]) -> list[Condition]:
+def conditions(
+    contenders: Sequence[Contender], kinds: Sequence[str], *, optimise: bool = False
+) -> list[Condition]:
     """The table's lines: every body alone, then every network with every kind of body.
 
     A network that reads no body is measured once in the whole picture and once in the front end's crop.
+    With ``optimise`` every body that is not the true one is measured optimised as well.
     """
     lines = [Condition(None, kind) for kind in kinds]
     for contender in contenders:
         picture = [kind for kind in kinds if kind != "photo"][:1]
         own = kinds if contender.reads_body else [*picture, *(kind for kind in kinds if kind == "photo")]
         lines += [Condition(contender.name, kind) for kind in own]
+        if optimise and contender.reads_body:
+            lines += [Condition(contender.name, kind, True) for kind in kinds if kind != "true"]
     return lines
 
 
@@ -113,6 +119,9 @@ def _measure_line(
     key: str,
 ) -> Row:
     contender = contenders[line.weights] if line.weights is not None else None
+    told = None
+    if contender is not None and line.optimised:
+        case, told = optimise_case(case, contender, views.model)
     if contender is None:
         mesh = (case.body.vertices, case.body.faces)
     else:
@@ -123,7 +132,8 @@ def _measure_line(
     if contender is not None:
         shift = (scores["depth_shift"] or 0.0) / 100.0 * case.scale
         write_picture(cache.picture(key), strip(case, mesh, shift))
-    return _row(line, scores=scores)
+    row = _row(line, scores=scores)
+    return row if told is None else {**row, "optimisation": told}
 
 
 def _row(line: Condition, *, scores: dict[str, float | None] | None = None, reason: str = "") -> Row:

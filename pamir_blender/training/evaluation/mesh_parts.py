@@ -17,6 +17,11 @@ MAX_VERTICES = 2_000_000
 MAX_FACES = 4_000_000
 MAX_IMAGE_PIXELS = 67_108_864
 """8192 x 8192; a texture that says it is larger is not decoded."""
+MAX_TOTAL_PIXELS = 4 * MAX_IMAGE_PIXELS
+"""Of all textures of one file together."""
+MAX_PARTS = 2000
+MAX_COORDINATE = 1e6
+"""A person in micrometres has more, and float32 could not place its vertices."""
 TILE_SIDE = 4096
 ATLAS_WIDTH = 16_384
 _GREY = np.array([190, 190, 190], np.uint8)
@@ -65,18 +70,42 @@ def decode_image(data: bytes) -> np.ndarray:
         raise ValueError(f"a texture cannot be decoded ({error})") from error
 
 
+class Textures:
+    """Decodes the pictures of one file, which share a budget of pixels."""
+
+    def __init__(self) -> None:
+        self._left = MAX_TOTAL_PIXELS
+
+    def decode(self, data: bytes) -> np.ndarray:
+        """As :func:`decode_image`; raises ValueError also when the file's pictures together are too large."""
+        image = decode_image(data)
+        self._left -= image.shape[0] * image.shape[1]
+        if self._left < 0:
+            raise ValueError(f"its textures together have more than {MAX_TOTAL_PIXELS:,} pixels")
+        return image
+
+
+def check_totals(parts: Sequence[Part]) -> None:
+    """Refuse (ValueError) parts that are too many or together too large."""
+    if len(parts) > MAX_PARTS:
+        raise ValueError(f"it has more than {MAX_PARTS:,} parts. Join them")
+    vertices, faces = sum(len(part.vertices) for part in parts), sum(len(part.faces) for part in parts)
+    if vertices > MAX_VERTICES or faces > MAX_FACES:
+        raise ValueError(
+            f"it has {vertices:,} vertices and {faces:,} triangles or more; the limits are "
+            f"{MAX_VERTICES:,} and {MAX_FACES:,}. Decimate it"
+        )
+
+
 def check_part(part: Part) -> None:
     """Refuse (ValueError) what no mesh can be: numbers that are none, indices that point nowhere."""
     vertices, faces = part.vertices, part.faces
     if vertices.ndim != 2 or vertices.shape[1] != 3 or faces.ndim != 2 or faces.shape[1] != 3:
         raise ValueError("its vertices or faces are not triples")
-    if len(vertices) > MAX_VERTICES or len(faces) > MAX_FACES:
-        raise ValueError(
-            f"it has {len(vertices):,} vertices and {len(faces):,} triangles; the limits are "
-            f"{MAX_VERTICES:,} and {MAX_FACES:,}. Decimate it"
-        )
     if not np.isfinite(vertices).all():
         raise ValueError("it has coordinates that are no numbers")
+    if np.abs(vertices).max(initial=0.0) > MAX_COORDINATE:
+        raise ValueError(f"it has coordinates beyond {MAX_COORDINATE:,.0f}, in whatever unit")
     if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
         raise ValueError("a triangle names a vertex that does not exist")
     for values in (part.uv, part.colors):
@@ -87,14 +116,13 @@ def check_part(part: Part) -> None:
 
 
 def join_parts(parts: Sequence[Part], joints: np.ndarray | None = None) -> TexturedMesh:
-    """One mesh of all parts. Raises ValueError where :func:`check_part` does, or there is no triangle."""
+    """One mesh of all parts. Raises ValueError where they cannot be one, or there is no triangle."""
+    check_totals(parts)
     for part in parts:
         check_part(part)
     parts = [part for part in parts if len(part.faces)]
     if not parts:
         raise ValueError("it holds no triangles")
-    if sum(len(p.vertices) for p in parts) > MAX_VERTICES or sum(len(p.faces) for p in parts) > MAX_FACES:
-        raise ValueError(f"its parts together exceed {MAX_VERTICES:,} vertices or {MAX_FACES:,} triangles")
     vertices, faces, normals, uv, tiles, tile_of = [], [], [], [], [], []
     known: dict[int, int] = {}
     count = 0

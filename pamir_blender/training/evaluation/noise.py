@@ -22,7 +22,7 @@ from ... import __version__
 from ...body.model import BodyModel
 from ...body.posed import pose_body
 from ...contracts import Body
-from ...errors import AssetsError, SurfaceError
+from ...errors import SurfaceError
 from .cache import RowCache
 from .case import BodyShape, Case
 from .contender import Contender
@@ -81,15 +81,11 @@ def noise_rows(
     rows = []
     for number, name in enumerate(names, 1):
         case, digest = views.open(name, "true"), views.digest(name)
-        if case.body.parameters is None:
-            raise AssetsError(
-                f"{views.folder} was made before bodies were stored as parameters, which noise needs. "
-                "Make the data set again, or leave the noise curve out with --no-noise."
-            )
+        true = case.body.known_parameters()
         seed = int(hashlib.sha256(f"{settings.seed} {name}".encode()).hexdigest()[:8], 16)
         for kind, levels in LEVELS.items():
             for level in levels:
-                body = disturbed(case.body.parameters, views.model, kind, level, seed)
+                body = disturbed(true, views.model, kind, level, seed)
                 posed = pose_body(views.model, body)
                 shape = BodyShape(posed.vertices, posed.faces, posed.template, body)
                 for contender in (None, *(c for c in contenders if c.reads_body)):

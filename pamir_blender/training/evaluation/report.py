@@ -93,9 +93,6 @@ def _markdown(
     gains = gains_table(rows)
     if gains:
         parts += ["## Body reference optimisation\n", gains]
-        parts.append(
-            "The paper*: MPJPE 2.65 to 2.49 (BUFF), 2.85 to 2.74 (Twindom); P2S 1.60 to 1.52 (BUFF).\n"
-        )
     if noise:
         parts += ["## Noisy bodies\n", _noise_table(noise)]
     failed = [row for row in rows if not row["ok"]]

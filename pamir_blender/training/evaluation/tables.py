@@ -101,7 +101,16 @@ def gains_table(rows: Sequence[Row]) -> str:
             paired.setdefault((row["weights"], row["body"]), []).append((first, row))
     if not paired:
         return ""
-    heads = ["network", "body", "views", "MPJPE cm", "P2S cm", "Chamfer cm", "better P2S", "body kept"]
+    heads = [
+        "network",
+        "body",
+        "views",
+        "MPJPE cm",
+        "P2S cm",
+        "Chamfer cm",
+        "better P2S",
+        "first body stayed",
+    ]
     lines = [_line(heads), _line(["---"] * len(heads))]
     for (weights, body), pairs in paired.items():
         cells = [weights, _BODY_WORDS[body], str(len(pairs))]

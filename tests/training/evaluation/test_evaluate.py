@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,9 @@ from pamir_blender.camera import Placement
 from pamir_blender.contracts import Body
 from pamir_blender.errors import NoPersonError, PersonCroppedError
 from pamir_blender.pamir.geometry import GeometryNetwork
+from pamir_blender.pamir.networks import FieldOfPhoto
 from pamir_blender.pamir.weights import save_weights
-from pamir_blender.training.evaluation import command, contender, data_set, measuring, noise, subjects
+from pamir_blender.training.evaluation import command, data_set, measuring, noise, optimised, subjects
 from pamir_blender.training.evaluation.case import BodyShape
 from pamir_blender.training.evaluation.data_set import DataViews, given_photo
 from pamir_blender.training.storage import read_arrays, write_arrays
@@ -39,10 +40,13 @@ class NobodyFound:
         raise NoPersonError(f"Nobody was found in {picture.name}.")
 
 
-@pytest.fixture
-def no_front_end(monkeypatch):
-    monkeypatch.setattr(data_set, "PhotoBodies", NobodyFound)
-    monkeypatch.setattr(noise, "LEVELS", {"pose": (0.0, 12.0), "shape": (0.0, 1.5), "depth": (0.0, 4.0)})
+@pytest.fixture(scope="module")
+def no_front_end():
+    """Nobody is found in any picture, and noise has two levels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data_set, "PhotoBodies", NobodyFound)
+        patch.setattr(noise, "LEVELS", {"pose": (0.0, 12.0), "shape": (0.0, 1.5), "depth": (0.0, 4.0)})
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +61,21 @@ def untrained(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The words that choose a small untrained network which reads bodies; it makes lumps, but quickly."""
+    path = tmp_path_factory.mktemp("tiny") / "weights.safetensors"
+    save_weights(path, tiny_networks.geometry(1), {"command": ["train"]})
+    return ["--weights", f"tiny={path}"]
+
+
 WORDS = ["--resolution", "64", "--samples", "500", "--noise-views", "1", "--device", "cpu"]
 
 
-@pytest.fixture
-def evaluated(data_folder, untrained, tmp_path, no_front_end):
-    out = tmp_path / "out"
-    words = ["--data", str(data_folder), "--out", str(out), "--weights", "shipped", *WORDS]
+@pytest.fixture(scope="module")
+def evaluated(data_folder, untrained, tmp_path_factory, no_front_end):
+    out = tmp_path_factory.mktemp("evaluated") / "out"
+    words = ["--data", str(data_folder), "--out", str(out), "--weights", "shipped", "--no-optimise", *WORDS]
     assert cli.main(["evaluate", *words, "--weights", f"base={untrained.parent}"]) == 0
     return out, json.loads((out / "evaluation.json").read_text())
 
@@ -119,17 +131,9 @@ def test_noise_makes_bodies_worse(evaluated):
     assert means[None, "depth", 4.0]["mpjpe"] == pytest.approx(4.0, abs=0.05)
 
 
-def test_an_interrupted_run_goes_on(data_folder, tmp_path, no_front_end, monkeypatch):
-    words = [
-        "--data",
-        str(data_folder),
-        "--out",
-        str(tmp_path / "out"),
-        "--no-noise",
-        "--bodies",
-        "true",
-        *WORDS,
-    ]
+def test_an_interrupted_run_goes_on(data_folder, tiny, tmp_path, no_front_end, monkeypatch):
+    words = ["--data", str(data_folder), "--out", str(tmp_path / "out"), "--no-noise", "--bodies", "true"]
+    words += [*tiny, *WORDS]
     made, scores_of = [], measuring.scores_of
 
     def counted(case, *rest, **options):
@@ -152,9 +156,10 @@ def test_an_interrupted_run_goes_on(data_folder, tmp_path, no_front_end, monkeyp
     assert made.count("again") == 6
 
 
-def test_damaged_cache_files_are_measured_again(data_folder, tmp_path, no_front_end):
+def test_damaged_cache_files_are_measured_again(data_folder, tiny, tmp_path, no_front_end):
     out = tmp_path / "out"
-    words = ["--data", str(data_folder), "--out", str(out), "--no-noise", "--bodies", "true", *WORDS]
+    words = ["--data", str(data_folder), "--out", str(out), "--no-noise", "--bodies", "true", "--limit", "1"]
+    words += [*tiny, *WORDS]
     assert command.main(words) == 0
     first = json.loads((out / "evaluation.json").read_text())["summary"]
     for path in (out / "cache").glob("*.json"):
@@ -198,20 +203,63 @@ def test_stored_parameters_pose_the_stored_bodies(data_folder):
             np.testing.assert_allclose(posed.vertices, shape.vertices, atol=1e-4)  # box units, 0.2 mm
 
 
-def test_older_data_sets_are_measured_but_not_disturbed(data_folder, tmp_path, capsys, no_front_end):
+def test_older_data_sets_are_measured_but_not_disturbed(data_folder, tiny, tmp_path, capsys, no_front_end):
     old = tmp_path / "old"
     shutil.copytree(data_folder, old)
     for path in (old / "views").glob("*.npz"):
         stored = read_arrays(path)
         del stored["parameters"]
         write_arrays(path, stored)
-    words = ["--data", str(old), "--out", str(tmp_path / "out"), "--bodies", "true", *WORDS]
+    words = ["--data", str(old), "--out", str(tmp_path / "out"), "--bodies", "true", *tiny, *WORDS]
     assert cli.main(["evaluate", *words, "--no-noise"]) == 0
     assert cli.main(["evaluate", *words]) == 2
     assert "Make the data set again" in capsys.readouterr().err
     shutil.rmtree(old / "meshes")
     assert cli.main(["evaluate", *words, "--no-noise"]) == 2
     assert "--meshes" in capsys.readouterr().err
+
+
+@dataclass
+class Optimised:
+    """What body reference optimisation returns."""
+
+    body: Body
+    kept: bool
+    reason: str
+
+
+def test_bodies_that_are_not_true_are_measured_optimised_as_well(
+    data_folder, tiny, tmp_path, no_front_end, monkeypatch
+):
+    """An optimiser that knows the truth: its body is the true one, and so are the scores."""
+    views, asked = DataViews(data_folder), []
+
+    def optimise_body(networks, features, model, body, *, photo=None, held=(), iterations=50):
+        asked.append((networks, photo))
+        assert isinstance(features, FieldOfPhoto)
+        name = next(n for n in views.names() if views.open(n, "estimated").body.known_parameters() == body)
+        return Optimised(views.body(name, 0).known_parameters(), True, "It fell.")
+
+    monkeypatch.setattr(optimised, "optimise_body", optimise_body)
+    monkeypatch.setattr(Body, "__eq__", lambda a, b: np.array_equal(a.pose, b.pose))
+    out = tmp_path / "out"
+    words = ["--data", str(data_folder), "--out", str(out), "--bodies", "true", "estimated", "--no-noise"]
+    assert command.main([*words, *tiny, *WORDS]) == 0
+    report = json.loads((out / "evaluation.json").read_text())
+    lines = {(e["weights"], e["body"], e["optimised"]): e for e in report["summary"]}
+    assert set(lines) == {
+        (None, "true", False), (None, "estimated", False),
+        ("tiny", "true", False), ("tiny", "estimated", False), ("tiny", "estimated", True),
+    }  # fmt: skip
+    true, found = lines["tiny", "true", False], lines["tiny", "estimated", True]
+    assert found["point_to_surface"] == pytest.approx(true["point_to_surface"], rel=2e-3)
+    assert found["mpjpe"] == pytest.approx(0.0, abs=0.02)
+    # The pictures of a data set are given without landmarks.
+    assert [photo for _, photo in asked] == [None, None]
+    told = [row["optimisation"] for row in report["rows"] if row["optimised"]]
+    assert told == [{"kept": True, "reason": "It fell."}] * 2
+    assert "## Body reference optimisation" in (out / "tables.md").read_text()
+    assert (out / "sheets" / "tiny__estimated_optimised.png").is_file()
 
 
 def test_disturbed_bodies_keep_their_pelvis(body_model):
@@ -238,13 +286,6 @@ def test_disturbed_bodies_keep_their_pelvis(body_model):
     np.testing.assert_allclose(np.abs(moved), np.broadcast_to([0, 0, 0.015], moved.shape), atol=1e-6)
     angles = [np.linalg.norm(joints("pose", 10.0, seed)[0].pose[1:], axis=1).mean() for seed in range(60)]
     assert np.degrees(np.mean(angles)) == pytest.approx(10.0, rel=0.06)
-
-
-def test_a_depth_ramp_rises_towards_the_viewer():
-    ramp = contender.depth_ramp(4)
-    assert ramp.shape == (1, 4, 4, 4)
-    assert ramp[0, :, 2, 1].tolist() == [0.125, 0.375, 0.625, 0.875]
-    assert (ramp == ramp[:, :, :1, :1]).all()
 
 
 class BodyInTheMiddle:
@@ -292,7 +333,7 @@ def test_any_folder_of_meshes_is_a_test_set(subject, tmp_path, monkeypatch, caps
     trimesh.Trimesh(subject.vertices * 100, subject.faces, process=False).export(folder / "person.ply")
     (folder / "broken.glb").write_bytes(b"glTF")
     (folder / "flat.glb").write_bytes(square(change=lambda d: d["nodes"][0].update(scale=[1, 0, 1])))
-    words = ["--subjects", str(folder), "--out", str(out), "--yaws", "0", "90", *WORDS]
+    words = ["--subjects", str(folder), "--out", str(out), "--yaws", "0", "90", "--no-optimise", *WORDS]
     assert cli.main(["evaluate", *words]) == 0
     report = json.loads((out / "evaluation.json").read_text())
     assert set(report["test_set"]["refused"]) == {"broken.glb", "flat.glb"}

@@ -10,7 +10,7 @@ from glb_writer import pack, png, square
 pytest.importorskip("trimesh", reason="trimesh is not installed (extra 'train')")
 
 from pamir_blender.errors import AssetsError
-from pamir_blender.training.evaluation import mesh_files, mesh_parts
+from pamir_blender.training.evaluation import glb, mesh_files, mesh_parts
 from pamir_blender.training.evaluation.mesh_files import mesh_paths, read_mesh
 from pamir_blender.training.evaluation.mesh_parts import Part, decode_image, join_parts
 from pamir_blender.training.evaluation.skeleton_names import smpl_joints
@@ -140,6 +140,7 @@ BROKEN = {
     "no triangles": edit(a=("meshes.0.primitives.0.mode", 1)),
     "meshes is a number": edit(a=("meshes", 5)),
     "nodes is text": edit(a=("nodes", "abc")),
+    "a number without end": edit(a=("nodes.0.translation", [10**400, 0, 0])),
 }
 
 
@@ -181,6 +182,7 @@ PLY += "property float z\nelement face 1\nproperty list uchar int vertex_indices
         ("a.ply", PLY.format(10**12).encode() + bytes(40)),
         ("a.ply", PLY.format(3).encode() + struct.pack("<9fB3i", *range(9), 3, 0, 1, 99)),
         ("a.ply", PLY.format(3).encode() + struct.pack("<9fB3i", *[np.nan] * 9, 3, 0, 1, 2)),
+        ("a.ply", PLY.format(3).encode() + struct.pack("<9fB3i", *[1e30] * 9, 3, 0, 1, 2)),
         ("a.obj", b"f 1 2 3\n"),
         ("a.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 999\n"),
         ("a.obj", b""),
@@ -193,7 +195,7 @@ def test_other_broken_files_are_refused_by_name(tmp_path, name, data):
 
 def test_large_files_and_pictures_are_not_read(tmp_path, monkeypatch):
     path = write(tmp_path, "a.glb", WHOLE)
-    monkeypatch.setattr(mesh_files, "MAX_BYTES", 100)
+    monkeypatch.setitem(mesh_files.MAX_BYTES, ".glb", 100)
     with pytest.raises(AssetsError, match="the limit is"):
         read_mesh(path)
     monkeypatch.setattr(mesh_parts, "MAX_IMAGE_PIXELS", 63)
@@ -202,6 +204,63 @@ def test_large_files_and_pictures_are_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(mesh_parts, "MAX_VERTICES", 3)
     with pytest.raises(ValueError, match="the limits are"):
         join_parts([Part(np.zeros((4, 3)), np.array([[0, 1, 2]]))])
+
+
+def test_one_mesh_shown_by_endless_nodes_is_refused_early(tmp_path, monkeypatch):
+    def crowd(document):
+        document["nodes"] *= 1000
+        document["scenes"][0]["nodes"] = list(range(1000))
+
+    monkeypatch.setattr(mesh_parts, "MAX_FACES", 100)
+    built = []
+    monkeypatch.setattr(glb, "Part", lambda *values: built.append(Part(*values)) or built[-1])
+    path = write(tmp_path, "a.glb", square(change=crowd))
+    with pytest.raises(AssetsError, match="Decimate"):
+        read_mesh(path)
+    assert len(built) == 51
+    monkeypatch.setattr(mesh_parts, "MAX_FACES", 10**6)
+    monkeypatch.setattr(mesh_parts, "MAX_PARTS", 60)
+    with pytest.raises(AssetsError, match="more than 60 parts"):
+        read_mesh(path)
+
+
+def test_textures_share_one_budget(tmp_path, monkeypatch):
+    def twice(document):
+        document["images"] *= 2
+        document["textures"].append({"source": 1})
+        document["materials"].append({"pbrMetallicRoughness": {"baseColorTexture": {"index": 1}}})
+        first = document["meshes"][0]["primitives"][0]
+        document["meshes"][0]["primitives"].append({**first, "material": 1})
+
+    path = write(tmp_path, "a.glb", square(QUARTERS, twice))
+    assert read_mesh(path).texture.shape == (8, 16, 3)
+    monkeypatch.setattr(mesh_parts, "MAX_TOTAL_PIXELS", 100)
+    with pytest.raises(AssetsError, match="textures together"):
+        read_mesh(path)
+    for name in ("picture.png", "other.png"):
+        write(tmp_path, name, png(QUARTERS))
+    write(tmp_path, "a.mtl", "newmtl skin\nmap_Kd picture.png\nnewmtl cloth\nmap_Kd other.png\n")
+    body = OBJ.replace("f 1/1 3/3 4/4", "usemtl cloth\nf 1/1 3/3 4/4")
+    with pytest.raises(AssetsError, match="textures together"):
+        read_mesh(write(tmp_path, "a.obj", body))
+
+
+def test_files_with_any_bytes_changed_are_read_or_refused(tmp_path):
+    """Nothing but AssetsError ever comes of a file, and what is read is a mesh."""
+    rng = np.random.default_rng(0)
+    refused = 0
+    for number in range(300):
+        data = bytearray(square(QUARTERS))
+        for place in rng.integers(12, len(data), rng.integers(1, 6)):
+            data[place] = rng.integers(256)
+        try:
+            mesh = read_mesh(write(tmp_path, f"{number}.glb", bytes(data)))
+        except AssetsError:
+            refused += 1
+            continue
+        assert np.abs(mesh.vertices).max() < 1e6
+        assert mesh.faces.max() < len(mesh.vertices)
+    assert 50 < refused < 300
 
 
 def test_parts_keep_their_own_colours():

@@ -1,0 +1,30 @@
+"""The last condition of the table: a body that first moves to agree with the field it conditions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...body.model import BodyModel
+from ...body.posed import pose_body
+from ...pamir.body_optimisation import optimise_body
+from .case import BodyShape, Case
+from .contender import Contender
+
+
+def optimise_case(case: Case, contender: Contender, model: BodyModel) -> tuple[Case, dict[str, Any]]:
+    """``case`` conditioned on its optimised body (PaMIR section 4.3), and what the optimiser says.
+
+    ``kept`` False: the first body stayed; ``reason`` says why. Landmarks and mask take part only where the
+    front end found landmarks: the pictures of a data set are given without. Raises AssetsError for a body
+    without parameters.
+    """
+    body = case.body.known_parameters()
+    seen = bool(np.any(case.photo.landmarks.visibility > 0))
+    features = contender.encode(case.photo, case.body)
+    found = optimise_body(contender.networks, features, model, body, photo=case.photo if seen else None)
+    posed = pose_body(model, found.body)
+    shape = BodyShape(posed.vertices, posed.faces, posed.template, found.body)
+    return replace(case, body=shape), {"kept": found.kept, "reason": found.reason}
