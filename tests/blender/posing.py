@@ -45,7 +45,8 @@ def points(obj):
 
 
 def results():
-    return sorted(p for p in Path(get_preferences().results_folder).iterdir())
+    """The result folders, the latest last: names of one second are in no order."""
+    return sorted(Path(get_preferences().results_folder).iterdir(), key=lambda p: p.stat().st_mtime_ns)
 
 
 def step_until(condition, seconds=20):

@@ -170,6 +170,21 @@ def test_installed_extension_reconstructs_and_goes_away(installed, photo, tmp_pa
     assert hasattr(bpy.types.Scene, "pamir")
 
 
+def test_another_version_installed_after_disabling_runs_its_own_code(installed, source, tmp_path):
+    """Without a restart: Blender itself reloads no more than the add-on's ``__init__.py``."""
+    before = sys.modules[f"{MODULE}.addon.jobs"]
+    bpy.ops.preferences.addon_disable(module=MODULE)
+    bpy.ops.extensions.package_uninstall(repo_index=_repository_index(), pkg_id="pamir_blender")
+    newer = shutil.copytree(source, tmp_path / "pamir_blender")
+    with open(newer / "addon" / "jobs.py", "a") as file:
+        file.write("\nNEWER = True\n")
+    archive = build_addon.pack(newer, tmp_path / "dist", sys.executable)
+    bpy.ops.extensions.package_install_files(
+        filepath=str(archive), repo="user_default", enable_on_install=True
+    )
+    assert sys.modules[f"{MODULE}.addon.jobs"].NEWER and not hasattr(before, "NEWER")
+
+
 def test_installed_extension_keeps_its_files_in_blenders_user_folder(installed):
     settings = sys.modules[f"{MODULE}.addon.preferences"].settings()
     user = Path(bpy.utils.extension_path_user(MODULE))
