@@ -176,7 +176,7 @@ def test_another_version_installed_after_disabling_runs_its_own_code(installed, 
     bpy.ops.preferences.addon_disable(module=MODULE)
     bpy.ops.extensions.package_uninstall(repo_index=_repository_index(), pkg_id="pamir_blender")
     newer = shutil.copytree(source, tmp_path / "pamir_blender")
-    with open(newer / "addon" / "jobs.py", "a") as file:
+    with (newer / "addon" / "jobs.py").open("a") as file:
         file.write("\nNEWER = True\n")
     archive = build_addon.pack(newer, tmp_path / "dist", sys.executable)
     bpy.ops.extensions.package_install_files(

@@ -10,47 +10,14 @@ from types import SimpleNamespace
 
 import bpy
 import pytest
+from reconstructing import ALL_ROLES, reconstruct, roles, start, step_until, works_again
 
-import pamir_blender
 from pamir_blender.addon import findings, jobs
 from pamir_blender.addon.jobs import runner
 from pamir_blender.addon.operators import job_operator
 from pamir_blender.addon.preferences import get_preferences, settings
-from pamir_blender.addon.reconstruction import ReconstructionJob, build_request
+from pamir_blender.addon.reconstruction import build_request
 from pamir_blender.errors import Cancelled, RequestError
-
-
-def reconstruct(path):
-    bpy.context.scene.pamir.photo_path = path
-    return bpy.ops.pamir.reconstruct()
-
-
-def start(path):
-    """Start the job as the operator with a window does, without waiting."""
-    bpy.context.scene.pamir.photo_path = path
-    job = ReconstructionJob(bpy.context.scene, settings())
-    runner.start(job, settings())
-    return job
-
-
-def step_until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened"
-        runner.step()
-        time.sleep(0.02)
-
-
-def roles():
-    return sorted(o["pamir_role"] for o in bpy.data.objects if "pamir_role" in o)
-
-
-ALL_ROLES = ["armature", "body", "camera", "clothed"]
-
-
-def works_again(photo):
-    assert reconstruct(photo("fine")) == {"FINISHED"}
-    assert roles() == ALL_ROLES
 
 
 def test_success_imports_one_selected_character_and_leaves_the_rest_alone(addon, photo):
@@ -257,144 +224,6 @@ def test_every_disabled_button_says_why(addon, photo):
     runner.abandon()
 
 
-def test_loading_another_file_abandons_the_job(addon, photo, tmp_path):
-    saved = str(tmp_path / "other.blend")
-    bpy.ops.wm.save_as_mainfile(filepath=saved)
-    start(photo("slow"))
-    step_until(lambda: roles())
-    bpy.ops.wm.open_mainfile(filepath=saved)
-    assert not runner.busy and roles() == []
-    state = bpy.context.window_manager.pamir
-    assert not state.running and state.message == ""
-    works_again(photo)
-
-
-def test_a_file_saved_during_a_job_opens_without_a_running_job(addon, photo, tmp_path):
-    start(photo("slow"))
-    step_until(lambda: roles())
-    saved = str(tmp_path / "during.blend")
-    bpy.ops.wm.save_as_mainfile(filepath=saved)
-    runner.abandon()
-    bpy.ops.wm.open_mainfile(filepath=saved)
-    assert not bpy.context.window_manager.pamir.running and not runner.busy
-
-
-def test_unregistering_in_the_middle_of_a_job(addon, photo, snapshot):
-    before = snapshot()
-    start(photo("slow"))
-    step_until(lambda: roles())
-    worker = runner._client._process.popen
-    pamir_blender.unregister()
-    assert worker.poll() is not None
-    after = snapshot()
-    assert after == before and not runner.busy
-    pamir_blender.register()
-    works_again(photo)
-
-
-def test_undo_in_the_middle_of_a_job(addon, photo, gate):
-    """The artist's undo takes the early body away: nothing crashes, and the result still comes whole."""
-    bpy.context.scene.pamir.photo_path = photo("gated")
-    bpy.ops.ed.undo_push(message="before")
-    job = start(photo("gated"))
-    step_until(lambda: roles())
-    bpy.ops.mesh.primitive_cube_add()
-    bpy.ops.ed.undo_push(message="the artist's own step")
-    bpy.ops.ed.undo()
-    assert roles() == [] and runner.busy
-    gate.open()
-    step_until(lambda: not runner.busy)
-    assert job.error is None and roles() == ALL_ROLES
-
-
-def test_cancel_after_an_undo(addon, photo):
-    bpy.ops.ed.undo_push(message="before")
-    objects = {o.name for o in bpy.data.objects}
-    start(photo("slow"))
-    step_until(lambda: roles())
-    bpy.ops.ed.undo_push(message="the artist's own step")
-    bpy.ops.ed.undo()
-    runner.cancel()
-    step_until(lambda: not runner.busy)
-    assert {o.name for o in bpy.data.objects} == objects
-    works_again(photo)
-
-
-def test_one_undo_step(addon, photo):
-    bpy.context.scene.pamir.photo_path = photo("fine")
-    bpy.ops.ed.undo_push(message="before")
-    objects = {o.name for o in bpy.data.objects}
-    assert bpy.ops.pamir.reconstruct("EXEC_DEFAULT", True) == {"FINISHED"}
-    assert roles() == ALL_ROLES
-    bpy.ops.ed.undo()
-    assert {o.name for o in bpy.data.objects} == objects
-    assert not any(c.name.startswith("PaMIR") for c in bpy.data.collections)
-    bpy.ops.ed.redo()
-    assert roles() == ALL_ROLES
-
-
-class ModalOperator(job_operator.JobOperator):
-    """The operator as Blender drives it with a window, which the module has none of."""
-
-    def __init__(self):
-        self.reports = []
-
-    def make_job(self, context):
-        return ReconstructionJob(context.scene, settings())
-
-    def report_success(self, job):
-        self.reports.append("done")
-
-    def report(self, kind, text):
-        self.reports.append(text)
-
-
-def _event(kind, value="NOTHING"):
-    return SimpleNamespace(type=kind, value=value)
-
-
-def _drive(operator, *, escape_when=lambda: False):
-    for _ in range(400):
-        if escape_when():
-            assert operator.modal(bpy.context, _event("ESC", "PRESS")) == {"RUNNING_MODAL"}
-        assert operator.modal(bpy.context, _event("MOUSEMOVE")) == {"PASS_THROUGH"}
-        ending = operator.modal(bpy.context, _event("TIMER"))
-        if ending != {"PASS_THROUGH"}:
-            return ending
-        time.sleep(0.02)
-    raise AssertionError("never ended")
-
-
-def test_modal_steps_to_success(addon, photo):
-    bpy.context.scene.pamir.photo_path = photo("fine")
-    operator = ModalOperator()
-    assert operator._start(bpy.context)
-    assert _drive(operator) == {"FINISHED"}
-    assert operator.reports == ["done"] and roles() == ALL_ROLES
-
-
-def test_modal_escape_cancels(addon, photo, snapshot):
-    bpy.context.scene.pamir.photo_path = photo("slow")
-    before = snapshot()
-    operator = ModalOperator()
-    operator._start(bpy.context)
-    assert _drive(operator, escape_when=lambda: bool(roles())) == {"CANCELLED"}
-    assert snapshot() == before
-    assert operator.reports == ["Cancelled. Nothing was changed."]
-
-
-def test_modal_taken_away_by_blender(addon, photo, snapshot):
-    bpy.context.scene.pamir.photo_path = photo("slow")
-    before = snapshot()
-    operator = ModalOperator()
-    operator._start(bpy.context)
-    step_until(lambda: roles())
-    operator.cancel(bpy.context)
-    assert snapshot() == before and not runner.busy
-    # A new job started at once must not be hit by the old one's ending.
-    works_again(photo)
-
-
 def test_check_backend_finds_and_names_what_is_missing(addon, photo):
     assert bpy.ops.pamir.check_backend() == {"FINISHED"}
     texts = {f.text: f.good for f in findings.latest()}
@@ -440,45 +269,3 @@ def test_state_survives_jobs_module_being_asked_when_idle(addon):
     runner.cancel()
     runner.abandon()
     assert not jobs.runner.busy
-
-
-class WindowContext:
-    """What an operator sees in a context with a window, as far as it starts timers and draws."""
-
-    def __init__(self):
-        self.scene, self.window = bpy.context.scene, "window"
-        self.timers, self.handlers, self.windows = [], [], []
-        self.window_manager, self.pamir = self, bpy.context.window_manager.pamir
-
-    def event_timer_add(self, step, *, window):
-        self.timers.append(step)
-        return step
-
-    def event_timer_remove(self, timer):
-        self.timers.remove(timer)
-
-    def modal_handler_add(self, operator):
-        self.handlers.append(operator)
-
-
-@pytest.mark.parametrize("ending", ["done", "taken away", "never started"])
-def test_with_a_window_the_timer_goes_with_the_job(addon, photo, monkeypatch, ending):
-    monkeypatch.setattr(job_operator, "bpy", SimpleNamespace(app=SimpleNamespace(background=False)))
-    story = {"done": "fine", "taken away": "slow", "never started": "fine"}[ending]
-    bpy.context.scene.pamir.photo_path = photo(story)
-    if ending == "never started":
-        get_preferences().worker_python = "/nowhere/python"
-    context, operator = WindowContext(), ModalOperator()
-    started = operator.invoke(context, _event("LEFTMOUSE", "PRESS"))
-    if ending == "never started":
-        assert started == {"CANCELLED"} and not context.handlers and not context.timers
-        assert "no Python at" in operator.reports[0]
-        return
-    assert started == {"RUNNING_MODAL"} and context.handlers == [operator] and context.timers == [0.1]
-    if ending == "done":
-        while operator.modal(context, _event("TIMER")) == {"PASS_THROUGH"}:
-            time.sleep(0.05)
-        assert operator.reports == ["done"]
-    else:
-        operator.cancel(context)
-    assert context.timers == [] and not runner.busy
