@@ -7,7 +7,7 @@ Representation for Image-based Human Reconstruction", TPAMI 2021 (section 4 and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from . import config_checks as checks
@@ -51,7 +51,8 @@ class VolumeEncoderConfig:
     channels between the two convolutions of each; ``intermediate_outputs`` gives each block but the last a
     3^3 convolution of its own, read in training only; ``idle_layers``: see :class:`GeometryConfig`;
     ``interpolation`` "linear" as in the paper, or "quadratic": see
-    :func:`~pamir_blender.pamir.feature_sampling.corner_weights`.
+    :func:`~pamir_blender.pamir.feature_sampling.corner_weights`; ``context`` channels of coarser levels, each
+    of half the resolution of the one before, whose features are added to the output (none in the paper).
     """
 
     resolution: int = 128
@@ -65,6 +66,7 @@ class VolumeEncoderConfig:
     idle_layers: bool = True
     # Files written before this entry existed meant "linear".
     interpolation: str = field(default="linear", metadata={"optional": True})
+    context: tuple[int, ...] = field(default=(), metadata={"optional": True})
 
     @property
     def feature_channels(self) -> int:
@@ -147,6 +149,7 @@ class GeometryConfig(_ConfigDict):
                 blocks=0,
                 intermediate_outputs=False,
                 idle_layers=False,
+                context=(32, 48, 64),
             ),
             decoder=DecoderConfig(hidden=(256, 256, 128, 128)),
             size="lite",
@@ -210,7 +213,7 @@ class TextureConfig(_ConfigDict):
                 norm_groups=8,
                 idle_layers=False,
             ),
-            volume=geometry.volume,
+            volume=replace(geometry.volume, context=()),  # colour is asked for near the body alone
             decoder=DecoderConfig(hidden=(256, 256, 128, 128)),
             geometry_channels=geometry.image.feature_channels,
             size="lite",

@@ -46,6 +46,8 @@ def check_volume(c: VolumeEncoderConfig) -> None:
     require(1 <= c.norm_groups <= 64 and 1 <= c.block_dilation <= 4, "volume norm_groups or dilation")
     require(0 < c.block_middle <= 1024 and c.block_middle % c.norm_groups == 0, "volume block_middle")
     require(c.interpolation in ("linear", "quadratic"), f"volume interpolation={c.interpolation!r}")
+    require(len(c.context) <= 6, "volume context has more than 6 levels")
+    require(all(0 < w <= 1024 and w % c.norm_groups == 0 for w in c.context), "volume context widths")
     for kernel, stride, dilation, width in c.stem:
         require(1 <= kernel <= 9 and 1 <= stride <= 8 and 1 <= dilation <= 4, "volume stem row out of range")
         require(0 < width <= 1024 and width % c.norm_groups == 0, "volume widths do not fit norm_groups")

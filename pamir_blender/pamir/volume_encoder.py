@@ -2,11 +2,51 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from .blocks import PlainResidual
 from .config import VolumeEncoderConfig
+
+
+class VolumeContext(nn.Module):
+    """What the body looks like from further away: (B, F, D, D, D) to the same shape, to be added.
+
+    The stem of the ``lite`` size sees a twentieth of the box around a point. A hem may hang further from
+    every limb than that, and there all depths look alike. Each level halves the resolution; on the way
+    back up every level is enlarged, brought to the next one's width and added to it. The last convolution
+    begins at zero, so that a network trained without these levels can be trained on with them.
+    """
+
+    def __init__(self, channels: int, widths: tuple[int, ...], norm_groups: int) -> None:
+        super().__init__()
+        before = (channels, *widths[:-1])
+        self.down = nn.ModuleList(
+            nn.Conv3d(a, b, 3, stride=2, padding=1) for a, b in zip(before, widths, strict=True)
+        )
+        self.norms = nn.ModuleList(nn.GroupNorm(norm_groups, width) for width in widths)
+        self.up = nn.ModuleList(nn.Conv3d(b, a, 3, padding=1) for a, b in pairwise(widths))
+        self.out = nn.Conv3d(widths[0], channels, 3, padding=1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, F, D, D, D) to (B, F, D, D, D); D divisible by two to the power of the levels."""
+        levels, size = [], x.shape[2:]
+        for conv, norm in zip(self.down, self.norms, strict=True):
+            x = functional.relu(norm(conv(x)))
+            levels.append(x)
+        for finer, conv in zip(reversed(levels[:-1]), reversed(self.up), strict=True):
+            x = functional.relu(finer + _enlarged(conv(x), finer.shape[2:]))
+        # Enlarged before the last convolution, which smooths the steps between the coarse cells.
+        return self.out(_enlarged(x, size))
+
+
+def _enlarged(x: Tensor, size: torch.Size) -> Tensor:
+    return functional.interpolate(x, size=size, mode="trilinear", align_corners=False)
 
 
 class VolumeEncoder(nn.Module):
@@ -39,6 +79,7 @@ class VolumeEncoder(nn.Module):
             )
             for _ in range(config.blocks)
         )
+        self.context = VolumeContext(previous, config.context, config.norm_groups) if config.context else None
         heads = max(config.blocks - 1, 0) if config.intermediate_outputs else 0
         self.heads = nn.ModuleList(nn.Conv3d(previous, previous, 3, padding=1) for _ in range(heads))
 
@@ -48,6 +89,8 @@ class VolumeEncoder(nn.Module):
         for conv, norm in zip(self.stem_convs, self.stem_norms, strict=True):
             x = functional.relu(norm(conv(x)))
         outputs = []
+        if self.context is not None:
+            x = x + self.context(x)
         for i, block in enumerate(self.blocks):
             x = block(x)
             if self.training and i < len(self.heads):

@@ -32,6 +32,7 @@ from .schedule import Budget
 from .texture_task import TextureTask
 from .trainer import Trainer, TrainingOptions
 from .variants import VARIANTS
+from .widen import with_context
 
 GEOMETRY_SHARE = 0.75
 """Part of the minutes of ``both`` that geometry gets."""
@@ -184,7 +185,9 @@ def build_trainer(options: argparse.Namespace, command: list[str], group: Group 
 
 def _geometry(options: argparse.Namespace, common: dict[str, Any]) -> tuple[GeometryTask, OpenData]:
     config = getattr(GeometryConfig, options.size)()
-    network = load_geometry(options.init) if options.init else GeometryNetwork(config)
+    network = GeometryNetwork(config)
+    if options.init:
+        network = with_context(load_geometry(options.init), config.volume.context)
     _interpolate(network, options.interpolation)
     _refuse_semantic(network.config.volume.channels)
     size, val = network.config.image.image_size, _validation_folder(options)

@@ -262,6 +262,37 @@ def test_configs_of_before_the_interpolation_entry_are_linear():
     assert GeometryConfig.from_dict(values).volume.interpolation == "linear"
 
 
+def test_configs_of_before_the_context_entry_have_none():
+    values = GeometryConfig.lite().to_dict()
+    del values["volume"]["context"]
+    assert GeometryConfig.from_dict(values).volume.context == ()
+
+
+def test_context_sees_a_limb_that_the_stem_does_not():
+    """A voxel at one end of the box, features at the other."""
+    plain = VolumeEncoderConfig(
+        resolution=64, channels=1, stem=((4, 4, 1, 16), (3, 1, 1, 16)), blocks=0, idle_layers=False
+    )
+    empty = torch.zeros(1, 1, 64, 64, 64)
+    limb = empty.clone()
+    limb[..., 8:16, 8:16, 8:16] = 1
+    reached = []
+    for context in ((), (8, 12, 16)):
+        torch.manual_seed(0)
+        encoder = VolumeEncoder(replace(plain, context=context)).eval()
+        for norm in (m for m in encoder.modules() if isinstance(m, nn.GroupNorm)):
+            norm.forward = lambda x: x  # group norm alone carries everything everywhere
+        if context:
+            assert torch.equal(
+                encoder.context(torch.randn(1, 16, 16, 16, 16)), torch.zeros(1, 16, 16, 16, 16)
+            )
+            nn.init.normal_(encoder.context.out.weight)
+        change = (encoder(limb)[-1] - encoder(empty)[-1]).abs()
+        assert change.shape == (1, 16, 16, 16, 16)
+        reached.append(change[..., 10:, 10:, 10:].max().item())
+    assert reached[0] == 0 and reached[1] > 1e-4
+
+
 def _with(path, value):
     values = GeometryConfig.lite().to_dict()
     *parents, key = path.split(".")
@@ -288,6 +319,8 @@ def _with(path, value):
         ("image.image_size", 100, "image_size"),
         ("volume.stem", [[4, 4, 1]], "stem"),
         ("volume.channels", 1000, "channels"),
+        ("volume.context", [32, 10**9], "context"),
+        ("volume.context", [8] * 7, "context"),
         ("volume.interpolation", "cubic", "cubic"),
         ("decoder.hidden", [10**9, 4], "decoder"),
         ("camera.variant", "fisheye", "fisheye"),
