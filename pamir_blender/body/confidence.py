@@ -46,7 +46,8 @@ def body_confidence(
     picture = body.placement.body_to_box(points)[:, :2]
     residual = np.linalg.norm(picture - crop_to_box(landmarks.image), axis=1) / body.placement.scale
     about = points - points[23:25].mean(axis=0)
-    return limb_confidence(landmarks, residual, np.abs(about[:, 2] - landmarks.world[:, 2]))
+    seen = landmark_model.upright(landmarks.world)
+    return limb_confidence(landmarks, residual, np.abs(about[:, 2] - seen[:, 2]))
 
 
 def landmark_positions(model: BodyModel, landmark_model: LandmarkModel, body: Body) -> np.ndarray:

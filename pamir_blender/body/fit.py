@@ -46,7 +46,7 @@ def fit_body(
     landmarks = landmarks or load_landmark_model(model)
     weights = weights or Weights()
     evidence = LandmarkEvidence(photo.landmarks, landmarks, weights)
-    start = torch.from_numpy(pose_from_world(photo.landmarks.world, model, landmarks))
+    start = torch.from_numpy(pose_from_world(evidence.world, model, landmarks))
     root = rodrigues(start[0].double()).numpy()
     total = LANDMARK_STEPS + MASK_STEPS
 

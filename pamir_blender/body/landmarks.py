@@ -21,7 +21,7 @@ from .model import BodyModel
 from .skinning import linear_blend_skinning
 
 LANDMARK_FILE = models_dir() / "landmark_regressor.npz"
-LANDMARK_FORMAT = "pamir-landmarks-1"
+LANDMARK_FORMAT = "pamir-landmarks-2"
 
 LANDMARK_NAMES: tuple[str, ...] = (
     "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye",
@@ -64,13 +64,25 @@ def landmark_weights() -> np.ndarray:
 @dataclass(frozen=True)
 class LandmarkModel:
     """Landmarks of one body model: ``template`` (33, 3) and ``shapedirs`` (33, 3, 10) in metres in T-pose,
-    ``weights`` (33, 24), and ``spread`` (33,) metres: how far the detector usually is from these points.
+    ``weights`` (33, 24), ``spread`` (33,) metres: how far the detector usually is from these points, and
+    ``hunch`` (33,) metres: how much too far ahead of the hips the detector usually puts its 3D landmarks.
     """
 
     template: Tensor
     shapedirs: Tensor
     weights: Tensor
     spread: Tensor = field(default_factory=lambda: torch.full((33,), 0.02))
+    hunch: Tensor = field(default_factory=lambda: torch.zeros(33))
+
+    def upright(self, world: np.ndarray) -> np.ndarray:
+        """The detector's metres (33, 3) without the hunch that it sees in everyone, float64.
+
+        It puts shoulders, head and knees ahead of the hips, as if everybody stood with bent knees. In a
+        picture from the side it sees better: only the hunch's part along the viewing direction is taken back.
+        """
+        corrected = world.astype(np.float64)
+        corrected[:, 2] -= self.hunch.numpy() * facing(corrected)
+        return corrected
 
     def rest(self, betas: Tensor) -> Tensor:
         """(B, 33, 3) in T-pose of shapes ``betas`` (B, 10)."""
@@ -79,6 +91,12 @@ class LandmarkModel:
     def positions(self, betas: Tensor, transforms: Tensor) -> Tensor:
         """(B, 33, 3) body metres under the joints' ``transforms`` (B, 24, 4, 4)."""
         return linear_blend_skinning(self.rest(betas), self.weights, transforms)
+
+
+def facing(world: np.ndarray) -> np.ndarray:
+    """Cosine of the torso's yaw, of landmarks (..., 33, 3): 1 faces the viewer, 0 is seen from the side."""
+    across = world[..., [11, 23], :].mean(axis=-2) - world[..., [12, 24], :].mean(axis=-2)
+    return across[..., 0] / np.maximum(np.hypot(across[..., 0], across[..., 2]), 1e-6)
 
 
 def shapedirs_near(points: np.ndarray, model: BodyModel, weights: np.ndarray) -> np.ndarray:
@@ -109,9 +127,12 @@ def load_landmark_model(model: BodyModel, path: Path = LANDMARK_FILE) -> Landmar
                 raise ValueError(f"format {data['format']}")
             template = data["template"].astype(np.float64)
             spread = data["spread"].astype(np.float64)
+            hunch = data["hunch"].astype(np.float64)
             boxes = {name: data[f"box_{name}"].astype(np.float64) for name in _PARTS}
             joints = data["joints"].astype(np.float64)
-        if template.shape != (33, 3) or spread.shape != (33,) or not np.isfinite(template).all():
+        shapes = (template.shape, spread.shape, hunch.shape)
+        finite = all(np.isfinite(values).all() for values in (template, spread, hunch))
+        if shapes != ((33, 3), (33,), (33,)) or not finite:
             raise ValueError("wrong shapes")
     except (OSError, KeyError, ValueError) as error:
         raise BodyModelError(
@@ -126,7 +147,7 @@ def load_landmark_model(model: BodyModel, path: Path = LANDMARK_FILE) -> Landmar
     def tensor(values: np.ndarray) -> Tensor:
         return torch.as_tensor(values, dtype=torch.float32)
 
-    return LandmarkModel(tensor(template), tensor(shapedirs), tensor(weights), tensor(spread))
+    return LandmarkModel(tensor(template), tensor(shapedirs), tensor(weights), tensor(spread), tensor(hunch))
 
 
 # Parts whose outline, not whose joints, says where landmarks are: joint sets of the skin they own.

@@ -53,7 +53,7 @@ class LandmarkEvidence:
 
     def __init__(self, landmarks: Landmarks, model: LandmarkModel, weights: Weights) -> None:
         self.image = crop_to_box(landmarks.image).astype(np.float64)
-        self.world = landmarks.world.astype(np.float64)
+        self.world = model.upright(landmarks.world)
         seen = np.clip(landmarks.visibility, 0, 1).astype(np.float64)
         spread = np.full(33, 0.03) if landmarks.spread is None else landmarks.spread.astype(np.float64)
         role = np.ones(33)

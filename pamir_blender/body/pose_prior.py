@@ -14,7 +14,7 @@ from ..joint_limits import JOINT_HIGH, JOINT_LOW, MIDDLE_JOINTS
 
 # Inverse variance of each component about rest, 1 / rad^2: how much evidence it takes to bend a joint.
 _STIFFNESS: dict[int, tuple[float, float, float]] = {
-    1: (0.3, 1.5, 1.0), 3: (6.0, 8.0, 8.0), 4: (0.2, 20.0, 20.0), 6: (6.0, 8.0, 8.0), 7: (4.0, 6.0, 8.0),
+    1: (0.3, 1.5, 1.0), 3: (6.0, 8.0, 8.0), 4: (3.0, 20.0, 20.0), 6: (6.0, 8.0, 8.0), 7: (4.0, 6.0, 8.0),
     9: (8.0, 8.0, 10.0), 10: (30.0, 60.0, 60.0), 12: (4.0, 3.0, 4.0), 13: (40.0, 20.0, 12.0),
     15: (4.0, 3.0, 4.0), 16: (0.8, 0.3, 0.3), 18: (1.0, 0.15, 10.0), 20: (4.0, 6.0, 3.0),
     22: (60.0, 60.0, 20.0),

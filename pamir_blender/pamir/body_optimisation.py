@@ -46,7 +46,6 @@ FIRST_STEP = 0.005
 
 _IN_THE_PICTURE = np.array([1.0, 1.0, 0.0])
 # Followed in depth as well, the field's slope made depths worse on held-out renders, and nothing better.
-_WORST_FALL = 0.002  # of the silhouette's IoU: a rasterised outline is not known better
 _GAIN = 1e-4  # of the first energy: less is not worth another iteration
 _PATIENCE = 4
 
@@ -104,8 +103,8 @@ def optimise_body(
     """Improve ``body`` (its pose but for the joints ``held``, betas and place in the picture) in its field.
 
     ``features`` of the photo, for any body; ``photo``, if given, adds its landmarks, mask and the joint
-    limits to the energy. Never ends worse than it began: the first body stays if energy or silhouette got
-    worse.
+    limits to the energy. Never ends worse than it began: only steps are taken that lower the energy and
+    leave the outline at least as good as the first body's.
 
     Raises:
         Cancelled: ``cancelled`` returned True and ``keep_when_cancelled`` is False; otherwise the best body
@@ -195,6 +194,13 @@ class _Energy:
         flat = moves.reshape(-1, len(free))
         return total, gradient, curvature, flat.T @ flat / len(moves)
 
+    def overlap(self, x: np.ndarray) -> float:
+        """The silhouette's IoU with the mask of the body at ``x``; 1 without a photo."""
+        if self.photo is None:
+            return 1.0
+        posed = pose_body(self._model, self._motion.body_at(x))
+        return silhouette_iou(posed.vertices, posed.faces, self.photo.crop_mask)
+
 
 class _Descent:
     """The best numbers so far, and the next trial."""
@@ -204,7 +210,9 @@ class _Descent:
         self.x = motion.start.copy()
         self._at = energy(self.x)
         self.curve = [self._at[0]]
+        self._first_overlap = energy.overlap(self.x)
         self._failures = 0
+        self.held_by_outline = False
         wanted = FIRST_STEP * motion.body.placement.scale
         self._damping = 1e2
         while self._damping < 1e12 and self._length(self._solve()) > wanted:
@@ -216,7 +224,9 @@ class _Descent:
         trial[self.motion.free] += self._solve()
         tried = self._energy(trial)
         gain = self.curve[-1] - tried[0]
-        if gain > 0:
+        worse = gain > 0 and self._energy.overlap(trial) < self._first_overlap
+        self.held_by_outline |= worse
+        if gain > 0 and not worse:
             if not self._failures:  # right after a failure a longer step would only fail again
                 self._damping /= 2
             self.x, self._at, self._failures = trial, tried, 0
@@ -224,7 +234,7 @@ class _Descent:
             self._failures += 1
             self._damping *= 4
         self.curve.append(self._at[0])
-        return self._failures < _PATIENCE and not 0 < gain < _GAIN * self.curve[0]
+        return self._failures < _PATIENCE and (self._failures > 0 or gain >= _GAIN * self.curve[0])
 
     def _solve(self) -> np.ndarray:
         _, gradient, curvature, metric = self._at
@@ -241,13 +251,12 @@ def _outcome(descent: _Descent, model: BodyModel, energy: _Energy, stopped: bool
     before = _score(descent.curve[0], model, energy, first)
     after = _score(descent.curve[-1], model, energy, last)
     if not after.energy < before.energy:
-        kept, reason = False, "The first body agrees with its surface already."
-    elif (
-        before.silhouette_iou is not None
-        and after.silhouette_iou is not None
-        and after.silhouette_iou < before.silhouette_iou - _WORST_FALL
-    ):
-        kept, reason = False, "The outline matched worse, so the first body stays."
+        kept = False
+        reason = (
+            "Every step made its outline match the mask worse."
+            if descent.held_by_outline
+            else "The first body agrees with its surface already."
+        )
     else:
         kept = True
         reason = "Stopped early; the best body so far was kept." if stopped else "The body agrees better."

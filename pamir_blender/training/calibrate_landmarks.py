@@ -21,6 +21,7 @@ from ..body.landmarks import (
     LANDMARK_FILE,
     LANDMARK_FORMAT,
     LANDMARK_NAMES,
+    facing,
     landmark_weights,
     part_boxes,
     shapedirs_near,
@@ -36,6 +37,8 @@ SEED = 7
 ROUNDS = 12
 MIRROR = [0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *[i + (1 if i % 2 else -1) for i in range(11, 33)]]
 """Index of each landmark's mirror image."""
+
+_FRAME = [11, 12, 23, 24, 25, 26, 27, 28]  # shoulders, hips, knees, ankles: what a lean is seen by
 
 
 def paint(model: BodyModel, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -150,10 +153,10 @@ def _solve(
     return position, np.nanmedian(visible, axis=0)
 
 
-def _report_world(
+def _true_metres(
     data: dict[str, np.ndarray], model: BodyModel, position: np.ndarray, weights: np.ndarray
-) -> None:
-    """Print how the detector's metres compare with the bodies' own."""
+) -> np.ndarray:
+    """Where the landmarks truly are about the hips' middle, in the camera's directions: (N, 33, 3) metres."""
     with torch.no_grad():
         _, transforms = model.pose_joints(
             torch.tensor(data["betas"], dtype=torch.float32),
@@ -162,9 +165,39 @@ def _report_world(
     rest = position + np.einsum("lcs,ns->nlc", shapedirs_near(position, model, weights), data["betas"])
     blend = np.einsum("lj,njab->nlab", weights, transforms.numpy()[:, :, :3].astype(float))
     true = np.einsum("nlab,nlb->nla", blend[..., :3], rest) + blend[..., 3]
-    true = np.einsum("nab,nlb->nla", data["turn"], true - true[:, 23:25].mean(axis=1, keepdims=True))
-    scale = np.median((true * data["world"]).sum((1, 2)) / (data["world"] ** 2).sum((1, 2)))
-    gap = np.abs(data["world"] * scale - true)
+    return np.einsum("nab,nlb->nla", data["turn"], true - true[:, 23:25].mean(axis=1, keepdims=True))
+
+
+def hunch_of(world: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """(33,) metres that detections ``world`` (N, 33, 3) lie ahead of ``true`` (N, 33, 3) in depth.
+
+    One lean of the whole is taken out of each first: the fit leaves that free. Behind a person seen from
+    the back, ahead is away from the viewer. Weighted medians, the same for left and right.
+    """
+    seen, meant = world[:, _FRAME, 1:], true[:, _FRAME, 1:]
+    lean = np.arctan2(
+        (meant[..., 0] * seen[..., 1] - meant[..., 1] * seen[..., 0]).sum(axis=1),
+        (meant * seen).sum(axis=(1, 2)),
+    )
+    leaned = true[..., 1] * np.sin(lean)[:, None] + true[..., 2] * np.cos(lean)[:, None]
+    ahead, cosine = world[..., 2] - leaned, facing(world)
+    ahead = (ahead + ahead[:, MIRROR]) / 2
+    lost = np.linalg.norm((world - true)[:, _FRAME, :2], axis=-1).max(axis=1) > 0.25
+    share = np.where(lost, 0, cosine**2)
+    cosine = np.where(np.abs(cosine) < 0.1, np.inf, cosine)
+    return np.array([_weighted_median(ahead[:, index] / cosine, share) for index in range(33)])
+
+
+def _weighted_median(values: np.ndarray, share: np.ndarray) -> float:
+    order = np.argsort(values)
+    below = np.cumsum(share[order])
+    return float(values[order][np.searchsorted(below, below[-1] / 2)])
+
+
+def _report_world(world: np.ndarray, true: np.ndarray) -> None:
+    """Print how the detector's metres compare with the bodies' own."""
+    scale = np.median((true * world).sum((1, 2)) / (world**2).sum((1, 2)))
+    gap = np.abs(world * scale - true)
     print(f"world landmarks: best scale {scale:.3f}; median error x {np.median(gap[..., 0]) * 1000:.0f}, "
           f"y {np.median(gap[..., 1]) * 1000:.0f}, z {np.median(gap[..., 2]) * 1000:.0f} mm")  # fmt: skip
 
@@ -189,12 +222,17 @@ def main() -> None:
     position, spread = _solve(data, model, weights)
     for name, point, error in zip(LANDMARK_NAMES, position, spread, strict=True):
         print(f"{name:18s} {np.round(point, 3)}  median 2D error {error * 1000:.0f} mm")
-    _report_world(data, model, position, weights)
+    true = _true_metres(data, model, position, weights)
+    _report_world(data["world"], true)
+    hunch = hunch_of(data["world"], true)
+    for index in (0, 7, 11, 13, 15, 25, 27, 29, 31):
+        print(f"{LANDMARK_NAMES[index]:18s} ahead by {hunch[index] * 1000:.0f} mm")
     np.savez_compressed(
         options.out,
         format=np.array(LANDMARK_FORMAT),
         template=position.astype(np.float32),
         spread=spread.astype(np.float32),
+        hunch=hunch.astype(np.float32),
         joints=model.joint_template.numpy(),
         **{f"box_{name}": box.astype(np.float32) for name, box in part_boxes(model).items()},
     )

@@ -9,7 +9,7 @@ import torch
 from pamir_blender.body.estimator import BodyEstimator, LandmarkEstimator
 from pamir_blender.body.fit import fit_body
 from pamir_blender.body.inverse_kinematics import pose_from_world
-from pamir_blender.body.landmarks import load_landmark_model
+from pamir_blender.body.landmarks import facing, load_landmark_model
 from pamir_blender.body.least_squares import minimise, robust
 from pamir_blender.body.load import load_body_model
 from pamir_blender.body.model import BodyModel
@@ -56,16 +56,18 @@ def _pose(name: str) -> torch.Tensor:
 def _photo(
     model, landmark_model, pose: torch.Tensor, betas: torch.Tensor, **changes
 ) -> tuple[Photo, np.ndarray]:
-    """A perfect detection of a known body, and its box vertices."""
+    """A detection of a known body, perfect but for the detector's hunch, and its box vertices."""
     out = model(betas[None], pose[None])
     points = landmark_model.positions(betas[None], out.transforms)[0].numpy()
     placement = Placement(SCALE, tuple(SHIFT))
     box = placement.body_to_box(out.vertices[0].numpy())
     mask = rasterise(box, model.faces.numpy()).astype(np.float32)
+    world = (points - points[23:25].mean(axis=0)).astype(np.float32)
+    world[:, 2] += landmark_model.hunch.numpy() * facing(world)
     values = {
         "image": box_to_crop(placement.body_to_box(points)).astype(np.float32),
         "depth": (points[:, 2] * SCALE).astype(np.float32),
-        "world": (points - points[23:25].mean(axis=0)).astype(np.float32),
+        "world": world,
         "visibility": np.ones(33, np.float32),
         "presence": np.ones(33, np.float32),
         "spread": np.full(33, 0.02, np.float32),

@@ -107,6 +107,21 @@ def test_face_lands_on_the_face_of_another_head(model) -> None:
     torch.testing.assert_close(found, expected, atol=6e-3, rtol=0)
 
 
+def test_the_hunch_is_taken_back_as_far_as_the_person_faces_the_viewer(model) -> None:
+    landmarks = load_landmark_model(model)
+    assert 0.03 < landmarks.hunch[_index("left_shoulder")] < 0.12
+    assert landmarks.hunch[_index("left_hip")].abs() < 0.01
+    standing = landmarks.template.numpy().astype(np.float64)
+    standing = standing - standing[23:25].mean(axis=0)
+    for yaw, share in ((0.0, 1.0), (np.pi / 3, 0.5), (np.pi / 2, 0.0), (np.pi, -1.0)):
+        turn = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
+        world = standing @ turn.T
+        assert module.facing(world) == pytest.approx(share, abs=1e-6)
+        moved = landmarks.upright(world) - world
+        np.testing.assert_allclose(moved[:, 2], -share * landmarks.hunch.numpy(), atol=1e-6)
+        assert not moved[:, :2].any()
+
+
 def test_missing_or_damaged_file_is_named(model, tmp_path: Path) -> None:
     with pytest.raises(BodyModelError, match=r"gone\.npz is missing or damaged"):
         load_landmark_model(model, tmp_path / "gone.npz")

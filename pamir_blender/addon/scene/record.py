@@ -151,7 +151,10 @@ def optimisation_text(report: dict[str, Any] | None) -> str:
     parts = [part if isinstance(part, dict) else {} for part in (report.get("before"), report.get("after"))]
     values = [part.get("silhouette_iou") for part in parts]
     if all(is_number(value) for value in values):
-        return f"Body optimised: its outline matches {values[0]:.1%} before, {values[1]:.1%} after."
+        before, after = (f"{value:.1%}" for value in values)
+        if before == after:
+            return f"Body optimised; its outline matches as well as before ({after})."
+        return f"Body optimised: its outline matches {after}, {before} before."
     return "Body optimised."
 
 
