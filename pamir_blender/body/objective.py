@@ -62,6 +62,8 @@ class LandmarkEvidence:
         self.image_share = role * (0.03 + 0.97 * seen**2)
         self.image_sigma = np.sqrt(weights.image_sigma**2 + calibrated**2 + (0.3 * spread) ** 2)
         self.world_share = role * (0.25 + 0.75 * seen)
+        if not seen.any():  # nobody looked for landmarks: the picture came with a mask alone
+            self.image_share, self.world_share = np.zeros(33), np.zeros(33)
         self.world_sigma = np.sqrt(weights.world_sigma**2 + spread**2)
 
 

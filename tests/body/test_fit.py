@@ -14,6 +14,8 @@ from pamir_blender.body.least_squares import minimise, robust
 from pamir_blender.body.load import load_body_model
 from pamir_blender.body.model import BodyModel
 from pamir_blender.body.objective import BETAS, PARAMETERS, POSE, LandmarkEvidence, Objective, Weights
+from pamir_blender.body.objective import SCALE as SCALE_AT
+from pamir_blender.body.objective import SHIFT as SHIFT_AT
 from pamir_blender.body.pose_prior import POSE_HIGH, POSE_LOW, clamp_to_limits, limit_penalty, standing_pose
 from pamir_blender.body.silhouette import (
     prepare_silhouette,
@@ -286,3 +288,21 @@ def test_least_squares_ignores_an_outlier() -> None:
 
 def test_estimator_is_one() -> None:
     assert isinstance(LandmarkEstimator(), BodyEstimator)
+
+
+def test_without_landmarks_only_the_mask_and_the_priors_count(model, landmark_model) -> None:
+    unseen = np.zeros(33, np.float32)
+    nothing = {"image": np.zeros((33, 2), np.float32), "world": np.zeros((33, 3), np.float32)}
+    pose, betas = _pose("stand"), torch.zeros(10)
+    photo, _ = _photo(model, landmark_model, pose, betas, visibility=unseen, presence=unseen, **nothing)
+    weights = Weights()
+    evidence = LandmarkEvidence(photo.landmarks, landmark_model, weights)
+    silhouette = prepare_silhouette(photo.crop_mask)
+    objective = Objective(model, landmark_model, evidence, np.eye(3), weights, silhouette)
+    x = np.zeros(PARAMETERS)
+    x[POSE], x[SCALE_AT], x[SHIFT_AT] = pose.numpy().ravel(), np.log(SCALE), SHIFT[:2]
+    right, blocks = objective.evaluate(x, True)
+    assert all(np.isfinite(block.cost) for block in blocks)
+    assert blocks[0].cost == blocks[1].cost == 0
+    x[SHIFT_AT] += 0.05
+    assert objective.evaluate(x, False)[0] > right + 1
