@@ -103,8 +103,8 @@ def optimise_body(
     """Improve ``body`` (its pose but for the joints ``held``, betas and place in the picture) in its field.
 
     ``features`` of the photo, for any body; ``photo``, if given, adds its landmarks, mask and the joint
-    limits to the energy. Never ends worse than it began: only steps are taken that lower the energy and
-    leave the outline at least as good as the first body's.
+    limits to the energy. Never ends worse than it began: of the bodies on the way, each of lower energy
+    than the one before, the last whose outline is at least as good as the first one's is the outcome.
 
     Raises:
         Cancelled: ``cancelled`` returned True and ``keep_when_cancelled`` is False; otherwise the best body
@@ -203,16 +203,16 @@ class _Energy:
 
 
 class _Descent:
-    """The best numbers so far, and the next trial."""
+    """The numbers of lowest energy, the ``best`` whose outline is no worse than at first, and trials."""
 
     def __init__(self, energy: _Energy, motion: BodyMotion) -> None:
         self._energy, self.motion = energy, motion
         self.x = motion.start.copy()
         self._at = energy(self.x)
         self.curve = [self._at[0]]
-        self._first_overlap = energy.overlap(self.x)
+        self.best = self.x
+        self.best_energy, self._first_overlap = self.curve[0], energy.overlap(self.x)
         self._failures = 0
-        self.held_by_outline = False
         wanted = FIRST_STEP * motion.body.placement.scale
         self._damping = 1e2
         while self._damping < 1e12 and self._length(self._solve()) > wanted:
@@ -224,12 +224,12 @@ class _Descent:
         trial[self.motion.free] += self._solve()
         tried = self._energy(trial)
         gain = self.curve[-1] - tried[0]
-        worse = gain > 0 and self._energy.overlap(trial) < self._first_overlap
-        self.held_by_outline |= worse
-        if gain > 0 and not worse:
+        if gain > 0:
             if not self._failures:  # right after a failure a longer step would only fail again
                 self._damping /= 2
             self.x, self._at, self._failures = trial, tried, 0
+            if self._energy.overlap(trial) >= self._first_overlap:
+                self.best, self.best_energy = trial, tried[0]
         else:
             self._failures += 1
             self._damping *= 4
@@ -247,14 +247,14 @@ class _Descent:
 
 def _outcome(descent: _Descent, model: BodyModel, energy: _Energy, stopped: bool) -> OptimisedBody:
     motion = descent.motion
-    first, last = motion.body, motion.body_at(descent.x)
+    first, last = motion.body, motion.body_at(descent.best)
     before = _score(descent.curve[0], model, energy, first)
-    after = _score(descent.curve[-1], model, energy, last)
+    after = _score(descent.best_energy, model, energy, last)
     if not after.energy < before.energy:
         kept = False
         reason = (
-            "Every step made its outline match the mask worse."
-            if descent.held_by_outline
+            "Every body on the way matched the mask's outline worse."
+            if descent.curve[-1] < before.energy
             else "The first body agrees with its surface already."
         )
     else:

@@ -37,7 +37,7 @@ def write_glb(
     joints_rest: np.ndarray,
     pose: np.ndarray,
     body_offset: np.ndarray,
-    texture: np.ndarray,
+    texture: np.ndarray | bytes,
     jpeg_quality: int | None = None,
     name: str = "clothed",
 ) -> None:
@@ -46,7 +46,7 @@ def write_glb(
     ``vertices`` (W, 3) metres in the T-pose, ``faces`` (F, 3), ``corner_uv`` (F, 3, 2) v up; ``joints``
     (W, 4) uint8 and ``weights`` (W, 4) float32 summing to 1; ``joints_rest`` (24, 3) metres, in the vertices'
     frame; ``pose`` (24, 3) axis-angle; ``body_offset`` (3,) metres added to the posed character.
-    ``texture`` (H, W, 3) uint8 goes in as PNG, or as JPEG of ``jpeg_quality``.
+    ``texture`` (H, W, 3) uint8 goes in as PNG, or as JPEG of ``jpeg_quality``; or it is a PNG file's bytes.
     """
     parts = _Buffer()
     source, corner = _split_at_seams(faces, corner_uv)
@@ -161,8 +161,10 @@ def _unit(normals: np.ndarray) -> np.ndarray:
     return (normals / length).astype(np.float32)
 
 
-def _encode(texture: np.ndarray, jpeg_quality: int | None) -> tuple[str, bytes]:
+def _encode(texture: np.ndarray | bytes, jpeg_quality: int | None) -> tuple[str, bytes]:
     """MIME type and file bytes of an RGB picture."""
+    if isinstance(texture, bytes):
+        return "image/png", texture
     picture = cv2.cvtColor(texture, cv2.COLOR_RGB2BGR)
     if jpeg_quality is None:
         done, content = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 3])

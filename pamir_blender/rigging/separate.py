@@ -75,7 +75,7 @@ def _match(
     subset: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """How far (W,) each vertex is from a part of the body, facing counted in, and its body vertex (W,)."""
-    distance, index = cKDTree(body_vertices[subset]).query(vertices, k=6)
+    distance, index = cKDTree(body_vertices[subset]).query(vertices, k=6, workers=-1)
     cosine = np.einsum("wkx,wx->wk", body_normals[subset][index], normals)
     cost = distance + _TURNED * (1 - cosine)
     best = cost.argmin(1)[:, None]

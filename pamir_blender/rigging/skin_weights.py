@@ -79,7 +79,7 @@ def _from_nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weights (W, J) blended from body vertices that are near and face the same way, and how far to trust
     them (W,) in [0, 1]."""
-    distance, index = cKDTree(body_vertices).query(vertices, k=_CANDIDATES)
+    distance, index = cKDTree(body_vertices).query(vertices, k=_CANDIDATES, workers=-1)
     body_normals = vertex_normals(body_vertices, body_faces)
     cosine = np.einsum("wkx,wx->wk", body_normals[index], vertex_normals(vertices, faces))
     alike = np.clip((cosine - _FACING) / (1 - _FACING), 0, 1)
