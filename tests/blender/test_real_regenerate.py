@@ -13,7 +13,7 @@ from mathutils.kdtree import KDTree
 from real_backend import ROOT, use_real_backend
 
 from pamir_blender.addon.live import live
-from pamir_blender.addon.scene import hypothesis_mesh, ownership, preview_object
+from pamir_blender.addon.scene import hypothesis_mesh, ownership, preview_object, record
 
 FOREARM = ("left_elbow", "left_wrist", "left_hand")
 
@@ -116,3 +116,28 @@ def test_live_preview(character):
     # The same person, only coarser.
     assert np.median(distances(preview, full)) < 0.01
     assert preview_object.find(owner) is None and Path(collection.pamir.hypotheses[1].folder).is_dir()
+
+
+def test_optimise_the_rest_and_suggest(character):
+    collection = character()
+    owner = collection["pamir_character"]
+    bone = ownership.find_object(owner, "armature").pose.bones["left_elbow"]
+    bone.rotation_mode = "XYZ"
+    bone.rotation_euler.x += 0.3
+    bpy.context.view_layer.update()
+    held = np.array(bone.matrix_basis.to_quaternion())
+    assert bpy.ops.pamir.optimise_rest() == {"FINISHED"}
+    first, second = collection.pamir.hypotheses
+    report = record.optimisation_of(second)
+    assert 1 <= report["iterations"] <= 50 and report["after"]["energy"] <= report["before"]["energy"]
+    assert report["after"]["silhouette_iou"] >= report["before"]["silhouette_iou"]
+    assert second.edited == "left_elbow" and collection.pamir.current == second.uid
+    np.testing.assert_allclose(np.array(bone.matrix_basis.to_quaternion()), held, atol=1e-4)
+
+    assert bpy.ops.pamir.suggest() == {"FINISHED"}
+    made = list(collection.pamir.hypotheses)[2:]
+    assert 1 <= len(made) <= 3 and collection.pamir.current == second.uid
+    for entry in made:
+        assert "left_arm" not in entry.name.lower().replace(" ", "_")  # posed by hand, so left alone
+        flipped, _ = surface(hypothesis_mesh.mesh_of(collection, entry.uid))
+        assert 1.3 < np.ptp(flipped[:, 2]) < 2.3 and Path(entry.folder).is_dir()
