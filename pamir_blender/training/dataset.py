@@ -22,6 +22,11 @@ from .variants import depth_ramp
 _POINT_ARRAYS = ("points", "occupancy", "kind", "nearest", "nearest_weight", "body", "bounds")
 _COLOR_ARRAYS = ("surface", "surface_normals", "surface_colors", "surface_nearest", "surface_nearest_weight")
 
+MOVED_SHARE = 0.75
+"""Of the points that are known to be empty, those put before or behind the person."""
+BESIDE_BODY, CLOTH_ALONE = 0.025, 5.0
+"""Box units from the body's outline beyond which a place shows cloth alone; how much likelier it is then."""
+
 
 class ViewDataset(Dataset):
     """Views made by ``make_data``; samples are dicts (S = image_size, N = points, M = color_points).
@@ -68,7 +73,7 @@ class ViewDataset(Dataset):
         image_size: int = 256,
         points: int = 4096,
         color_points: int = 0,
-        mix: tuple[float, float, float, float] = (0.45, 0.35, 0.10, 0.10),
+        mix: tuple[float, float, float, float] = (0.38, 0.30, 0.10, 0.22),
         true_body_share: float = 0.3,
         shift_depth: bool = True,
         variant: str = "pamir",
@@ -125,7 +130,7 @@ class ViewDataset(Dataset):
         body = body_true if which == 0 else from_counts(stored["estimates"][which - 1], BOX_STEP)
         depth = (body[:, 2] - body_true[:, 2]) * float(self.shift_depth)
 
-        points, occupancy, kinds, dz = self._points(rng, subject, turn, translation, body_true, depth)
+        points, occupancy, kinds, dz = self._points(rng, subject, turn, translation, body_true, depth, body)
         sample = {
             "image": np.concatenate([image.transpose(2, 0, 1), mask[None]]),
             "volume": self._volume(stored[f"volume{which}"]),
@@ -169,18 +174,25 @@ class ViewDataset(Dataset):
         translation: np.ndarray,
         body_true: np.ndarray,
         depth: np.ndarray,
+        body: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Drawn points (N, 3) shifted in depth, occupancy (N,), kinds (N,), shifts (N,)."""
         # Of the uniform points, those that fall outside the subject's bounds are known to be outside.
         box = rng.uniform(-0.5, 0.5, (self.counts[UNIFORM], 3)).astype(np.float32)
         low, high = subject["bounds"][0] - BOUNDS_MARGIN, subject["bounds"][1] + BOUNDS_MARGIN
-        local = (box - translation) @ np.linalg.inv(turn)
-        empty = box[np.any((local < low) | (local > high), axis=1)]
+
+        def beyond(places: np.ndarray) -> np.ndarray:
+            local = (places - translation) @ np.linalg.inv(turn)
+            return np.any((local < low) | (local > high), axis=1)
+
+        empty = box[beyond(box)]
         wanted = self.counts.copy()
         wanted[UNIFORM] -= len(empty)
         chosen = np.concatenate([_draw(rng, subject["kind"], kind, wanted[kind]) for kind in range(4)])
         points = from_counts(subject["points"][chosen], METRES_STEP) @ turn + translation
-        empty = self._before_and_behind(rng, empty, points, turn, translation, low, high)
+        occupancy = np.unpackbits(subject["occupancy"], count=len(subject["kind"]))[chosen]
+        moved = before_and_behind(rng, empty, points[occupancy > 0], body)
+        empty = np.where(beyond(moved)[:, None], moved, empty)
         dz = shift_along(depth, subject["nearest"][chosen], subject["nearest_weight"][chosen])
         # Far from the body the nearest of a few vertices says the shift well enough.
         few = body_true[::23]
@@ -188,31 +200,9 @@ class ViewDataset(Dataset):
         points = np.concatenate([points, empty])
         dz = np.concatenate([dz, depth[::23][closest]])
         points[:, 2] += dz
-        occupancy = np.unpackbits(subject["occupancy"], count=len(subject["kind"]))[chosen]
         occupancy = np.concatenate([occupancy, np.zeros(len(empty), np.uint8)]).astype(np.float32)
         kinds = np.concatenate([subject["kind"][chosen], np.full(len(empty), UNIFORM, np.uint8)])
         return points, occupancy, kinds, dz
-
-    def _before_and_behind(
-        self,
-        rng: np.random.Generator,
-        empty: np.ndarray,
-        points: np.ndarray,
-        turn: np.ndarray,
-        translation: np.ndarray,
-        low: np.ndarray,
-        high: np.ndarray,
-    ) -> np.ndarray:
-        """``empty`` (E, 3) with about half of them moved onto the person's outline, far in front or behind.
-
-        There the photo shows a person and only depth says that nothing is there. Points spread over the box
-        rarely fall there, and cloth that hangs away from the body would grow through the box's whole depth.
-        """
-        moved = empty.copy()
-        moved[:, :2] = points[rng.integers(len(points), size=len(empty)), :2]
-        local = (moved - translation) @ np.linalg.inv(turn)
-        known = np.any((local < low) | (local > high), axis=1) & (rng.random(len(empty)) < 0.5)
-        return np.where(known[:, None], moved, empty)
 
     def _colors(
         self,
@@ -252,6 +242,28 @@ class ViewDataset(Dataset):
             "albedo": albedo,
             "visible": visible[chosen],
         }
+
+
+def before_and_behind(
+    rng: np.random.Generator, empty: np.ndarray, inside: np.ndarray, body: np.ndarray
+) -> np.ndarray:
+    """``empty`` (E, 3) with most of them moved onto the person's outline, their depth kept.
+
+    There the photo shows a person and only depth says that nothing is there. Points spread over the box
+    rarely fall there, and cloth that hangs away from the body would grow through the box's whole depth. So
+    places that show cloth alone, beside the ``body`` (V, 3), are the likeliest; ``inside`` (N, 3) are points
+    of the person.
+    """
+    if not len(empty) or not len(inside):
+        return empty
+    place = inside[rng.integers(len(inside), size=2 * len(empty)), :2]
+    skin = body[::11, :2].astype(np.float32)
+    squared = (skin * skin).sum(1) - 2 * place.astype(np.float32) @ skin.T
+    apart = squared.min(axis=1) + (place * place).sum(1) > BESIDE_BODY**2
+    share = np.where(apart, CLOTH_ALONE, 1.0)
+    moved = empty.copy()
+    moved[:, :2] = place[rng.choice(len(place), len(empty), p=share / share.sum())]
+    return np.where((rng.random(len(empty)) < MOVED_SHARE)[:, None], moved, empty)
 
 
 def _draw(rng: np.random.Generator, kinds: np.ndarray, kind: int, count: int) -> np.ndarray:

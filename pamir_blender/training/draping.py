@@ -25,7 +25,7 @@ class Drape:
 
     ``length`` from top to hem; ``ease`` distance from the body at the top; ``flare`` widening per metre;
     ``taper`` how much it may narrow per metre; ``fold_depth`` at the hem; ``folds`` around; ``thickness`` of
-    an open piece.
+    an open piece: real cloth would be finer than any grid, and than what a field of this size can learn.
     """
 
     length: float
@@ -35,7 +35,7 @@ class Drape:
     fold_depth: float
     folds: int
     gap: float = 0.0
-    thickness: float = 0.012
+    thickness: float = 0.05
 
 
 def drape(

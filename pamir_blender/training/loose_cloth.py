@@ -18,6 +18,9 @@ from .batches import Batch
 SHARE_OF_POINTS = 0.25
 """Points of an augmented sample that are moved into the added cloth."""
 
+FAR_SHARE = 0.25
+"""Of those, points anywhere before or behind the sheet."""
+
 CLEARANCE = 0.04
 """Box units about the sheet within which the view's own labels no longer hold."""
 
@@ -75,6 +78,9 @@ def _add(
     place = (at / size - 0.5) * [1, -1]
     spread = np.where(rng.random(count) < 0.5, 0.012, 0.05)
     depth = rng.normal(0.0, spread)
+    # Some far in front and behind, or the sheet would become a wall through the whole box.
+    far = rng.random(count) < FAR_SHARE
+    depth[far] = rng.uniform(-0.6, 0.6, far.sum())
     label = np.abs(depth) < rng.uniform(0.01, 0.018)
     moved = rng.choice(len(own), count, replace=False)
     points[moved] = torch.from_numpy(np.column_stack([place, sheet(place) + depth])).float()

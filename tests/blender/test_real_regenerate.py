@@ -127,7 +127,7 @@ def test_optimise_the_rest_and_suggest(character):
     bpy.context.view_layer.update()
     held = np.array(bone.matrix_basis.to_quaternion())
     assert bpy.ops.pamir.optimise_rest() == {"FINISHED"}
-    first, second = collection.pamir.hypotheses
+    _, second = collection.pamir.hypotheses
     report = record.optimisation_of(second)
     assert 1 <= report["iterations"] <= 50 and report["after"]["energy"] <= report["before"]["energy"]
     assert report["after"]["silhouette_iou"] >= report["before"]["silhouette_iou"]

@@ -8,7 +8,7 @@ import torch
 
 from pamir_blender.errors import AssetsError
 from pamir_blender.pamir.voxelise import voxelise_occupancy
-from pamir_blender.training.dataset import ViewDataset
+from pamir_blender.training.dataset import ViewDataset, before_and_behind
 from pamir_blender.training.depth_shift import shift_along
 from pamir_blender.training.estimates import estimated_bodies
 from pamir_blender.training.make_data import body_digest
@@ -274,6 +274,19 @@ def test_emphasised_points_are_drawn_more_often(folder, body_model):
         shares.append((float(high.float().mean()), float(sample["visible"].float().mean())))
     assert shares[1][0] > 3 * shares[0][0]
     assert shares[1][1] < shares[0][1]  # and hidden points, too
+
+
+def test_empty_points_move_to_the_person_and_mostly_to_cloth_beside_the_body():
+    rng = np.random.default_rng(0)
+    empty = rng.uniform(-0.5, 0.5, (4000, 3)).astype(np.float32)
+    skin = rng.uniform((-0.1, -0.4, -0.05), (0.0, 0.4, 0.05), (4000, 3)).astype(np.float32)
+    cloth = rng.uniform((0.1, -0.4, -0.05), (0.2, 0.4, 0.05), (4000, 3)).astype(np.float32)
+    moved = before_and_behind(rng, empty, np.concatenate([skin, cloth]), skin)
+    np.testing.assert_array_equal(moved[:, 2], empty[:, 2])
+    here = (moved[:, :2] != empty[:, :2]).any(axis=1)
+    assert 0.7 < here.mean() < 0.8
+    assert 0.75 < (moved[here, 0] > 0.1).mean() < 0.9  # five to one
+    np.testing.assert_array_equal(before_and_behind(rng, empty, skin[:0], skin), empty)
 
 
 def test_empty_space_before_and_behind_the_person_is_sampled(folder):
