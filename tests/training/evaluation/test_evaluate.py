@@ -254,8 +254,9 @@ def test_bodies_that_are_not_true_are_measured_optimised_as_well(
     true, found = lines["tiny", "true", False], lines["tiny", "estimated", True]
     assert found["point_to_surface"] == pytest.approx(true["point_to_surface"], rel=2e-3)
     assert found["mpjpe"] == pytest.approx(0.0, abs=0.02)
-    # The pictures of a data set are given without landmarks.
-    assert [photo for _, photo in asked] == [None, None]
+    # The pictures of a data set are given with their mask, and without landmarks.
+    for _, photo in asked:
+        assert photo.crop_mask.max() > 0.5 and not photo.landmarks.visibility.any()
     told = [row["optimisation"] for row in report["rows"] if row["optimised"]]
     assert told == [{"kept": True, "reason": "It fell."}] * 2
     assert "## Body reference optimisation" in (out / "tables.md").read_text()
