@@ -29,6 +29,8 @@ class VolumeContext(nn.Module):
         )
         self.norms = nn.ModuleList(nn.GroupNorm(norm_groups, width) for width in widths)
         self.up = nn.ModuleList(nn.Conv3d(b, a, 3, padding=1) for a, b in pairwise(widths))
+        # Without these the sums drift below zero in training until every ReLU is silent.
+        self.up_norms = nn.ModuleList(nn.GroupNorm(norm_groups, width) for width in widths[:-1])
         self.out = nn.Conv3d(widths[0], channels, 3, padding=1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
@@ -39,8 +41,10 @@ class VolumeContext(nn.Module):
         for conv, norm in zip(self.down, self.norms, strict=True):
             x = functional.relu(norm(conv(x)))
             levels.append(x)
-        for finer, conv in zip(reversed(levels[:-1]), reversed(self.up), strict=True):
-            x = functional.relu(finer + _enlarged(conv(x), finer.shape[2:]))
+        for finer, conv, norm in zip(
+            reversed(levels[:-1]), reversed(self.up), reversed(self.up_norms), strict=True
+        ):
+            x = functional.relu(norm(finer + _enlarged(conv(x), finer.shape[2:])))
         # Enlarged before the last convolution, which smooths the steps between the coarse cells.
         return self.out(_enlarged(x, size))
 

@@ -18,7 +18,7 @@ from pamir_blender.pamir.image_encoder import ImageEncoder
 from pamir_blender.pamir.parameter_table import format_parameter_table, parameter_table
 from pamir_blender.pamir.texture import TextureNetwork, blend_with_photo
 from pamir_blender.pamir.texture_encoder import TextureEncoder
-from pamir_blender.pamir.volume_encoder import VolumeEncoder
+from pamir_blender.pamir.volume_encoder import VolumeContext, VolumeEncoder
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -291,6 +291,17 @@ def test_context_sees_a_limb_that_the_stem_does_not():
         assert change.shape == (1, 16, 16, 16, 16)
         reached.append(change[..., 10:, 10:, 10:].max().item())
     assert reached[0] == 0 and reached[1] > 1e-4
+
+
+def test_context_cannot_be_silenced_by_its_biases():
+    """It was once: in training they drifted until no ReLU let anything through."""
+    context = VolumeContext(16, (8, 12), 4)
+    nn.init.normal_(context.out.weight)
+    for conv in context.up:
+        conv.bias.data.fill_(-20.0)
+    with torch.no_grad():
+        out = context(torch.randn(1, 16, 16, 16, 16))
+    assert out.std(dim=(2, 3, 4)).min() > 0.1
 
 
 def _with(path, value):
