@@ -298,7 +298,7 @@ def test_hypotheses_stand_side_by_side(hands, blender):
     in_view(
         blender,
         "bpy.ops.view3d.view_axis(type='FRONT')\n"
-        "for _ in range(4):\n    bpy.ops.view3d.view_orbit(type='ORBITRIGHT')\n"
+        "for _ in range(2):\n    bpy.ops.view3d.view_orbit(type='ORBITRIGHT')\n"
         "bpy.ops.view3d.view_all()",
     )
     hands.picture("14-compared")
