@@ -49,7 +49,7 @@ def results():
     return sorted(Path(get_preferences().results_folder).iterdir(), key=lambda p: p.stat().st_mtime_ns)
 
 
-def step_until(condition, seconds=20):
+def step_until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "nothing happened"

@@ -1,7 +1,5 @@
 """Starting reconstructions with the made-up backend, and what they leave in Blender."""
 
-import time
-
 import bpy
 
 from pamir_blender.addon.jobs import runner
@@ -20,14 +18,6 @@ def start(path):
     job = ReconstructionJob(bpy.context.scene, settings())
     runner.start(job, settings())
     return job
-
-
-def step_until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened"
-        runner.step()
-        time.sleep(0.02)
 
 
 def roles():

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import bpy
 import pytest
-from reconstructing import ALL_ROLES, reconstruct, roles, start, step_until, works_again
+from posing import step_until
+from reconstructing import ALL_ROLES, reconstruct, roles, start, works_again
 
 from pamir_blender.addon import findings, jobs
 from pamir_blender.addon.jobs import runner

@@ -1,7 +1,8 @@
 """What else an artist does while a job runs: undo, other files, switching the add-on off."""
 
 import bpy
-from reconstructing import ALL_ROLES, roles, start, step_until, works_again
+from posing import step_until
+from reconstructing import ALL_ROLES, roles, start, works_again
 
 import pamir_blender
 from pamir_blender.addon.jobs import runner

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import bpy
 import pytest
-from reconstructing import ALL_ROLES, roles, step_until, works_again
+from posing import step_until
+from reconstructing import ALL_ROLES, roles, works_again
 
 from pamir_blender.addon.jobs import runner
 from pamir_blender.addon.operators import job_operator
