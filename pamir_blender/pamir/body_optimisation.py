@@ -63,7 +63,7 @@ class BodyScore:
 class OptimisedBody:
     """The outcome: ``body`` is the improved one if ``kept``, else the first; ``reason`` says why in words.
 
-    ``energy`` after each iteration, the first one's before any.
+    ``energy`` is the lowest after each iteration, the first before any; ``body`` may have an earlier one.
     """
 
     body: Body
