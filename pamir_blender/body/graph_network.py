@@ -6,7 +6,7 @@ PaMIR section 4.1 for the initial body.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from ..errors import WeightsError
 from .mesh_graph import GRAPH_VERTICES, BodyGraph
-from .resnet import FEATURES, ResNet50
+from .resnet import FEATURES, ResNet50, SmallEncoder
 
 JOINTS = 24
 BETAS = 10
@@ -27,7 +27,8 @@ class GraphCmrConfig:
     ``regressor_blocks`` 4 in PaMIR's count, 2 in the released checkpoints; ``variant`` "paper" projects to
     the nearest rotation and uses weak perspective, "released" repeats the released code's projection (which
     negates whole matrices) and its perspective; ``idle_layers`` carries the layers that are counted and never
-    computed.
+    computed. ``encoder`` "resnet50", which sees the crop as it is, or "small", which sees the person and the
+    mask alone.
     """
 
     image_size: int = 224
@@ -39,6 +40,22 @@ class GraphCmrConfig:
     regressor_blocks: int = 4
     variant: str = "paper"
     idle_layers: bool = True
+    # Files of networks that were converted before there was a choice lack this entry.
+    encoder: str = field(default="resnet50", metadata={"optional": True})
+
+    @classmethod
+    def lite(cls) -> GraphCmrConfig:
+        """5.0 million parameters, half of them in the regressor's first layer: what two CPU cores can train."""
+        return cls(
+            image_size=128,
+            width=64,
+            blocks=3,
+            shape_widths=(32, 16),
+            regressor_width=256,
+            regressor_blocks=2,
+            idle_layers=False,
+            encoder="small",
+        )
 
     @classmethod
     def paper(cls) -> GraphCmrConfig:
@@ -61,6 +78,7 @@ class GraphCmrConfig:
             and 0 < self.regressor_width <= 8192
             and 0 <= self.regressor_blocks <= 32
             and self.variant in ("paper", "released")
+            and self.encoder in ("resnet50", "small")
         )
         if not usable:
             raise WeightsError("The GraphCMR configuration is not usable. Use the file it came with.")
@@ -101,8 +119,9 @@ class GraphCnn(nn.Module):
     def __init__(self, config: GraphCmrConfig) -> None:
         super().__init__()
         width, idle = config.width, config.idle_layers
-        self.resnet = ResNet50(idle_layers=idle)
-        self.input = nn.Conv1d(3 + FEATURES, 2 * width, 1)
+        small = config.encoder == "small"
+        self.resnet = SmallEncoder() if small else ResNet50(idle_layers=idle)
+        self.input = nn.Conv1d(3 + (SmallEncoder.features if small else FEATURES), 2 * width, 1)
         self.blocks = nn.ModuleList(
             GraphResidual(2 * width if i == 0 else width, width, idle_layers=idle)
             for i in range(config.blocks + 1)
@@ -118,9 +137,10 @@ class GraphCnn(nn.Module):
 
     def forward(self, image: Tensor, positions: Tensor, adjacency: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, S, S), (N, 3) and (N, N) to vertices (B, N, 3) and camera (B, 3) = scale, x, y."""
-        encoded = self.resnet(image)[:, :, None].expand(-1, -1, len(positions))
-        template = positions.t()[None].expand(len(image), -1, -1)
-        x = self.input(torch.cat([template, encoded], dim=1))
+        # One linear layer of template and image features at every vertex; the image's part is shared by all.
+        weight = self.input.weight[..., 0]
+        x = weight[:, :3] @ positions.t()
+        x = x[None] + functional.linear(self.resnet(image), weight[:, 3:], self.input.bias)[:, :, None]
         for block in self.blocks:
             x = block(x, adjacency)
         shape = self.shape2(self.shape1(x, adjacency), adjacency)
@@ -205,7 +225,10 @@ class GraphCmr(nn.Module):
         self.graph = graph
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(B, 3, S, S) normalised RGB to coarse vertices (B, N, 3), camera (B, 3), rotations and betas."""
+        """A picture to coarse vertices (B, N, 3), camera (B, 3), rotations (B, 24, 3, 3) and betas (B, 10).
+
+        ``image`` is normalised RGB (B, 3, S, S), for the small encoder with the mask as a fourth channel.
+        """
         if self.graph is None:
             raise RuntimeError("attach a body graph first")
         positions = torch.from_numpy(self.graph.positions).to(image)
@@ -217,5 +240,6 @@ class GraphCmr(nn.Module):
             check_invariants=True,
         ).to(image.dtype)
         vertices, camera = self.graph_cnn(image, positions, adjacency)
-        rotations, betas = self.regressor(vertices, positions)
+        # The regressor learns from these vertices as they are (Kolotouros et al.), without changing them.
+        rotations, betas = self.regressor(vertices.detach(), positions)
         return vertices, camera, rotations, betas

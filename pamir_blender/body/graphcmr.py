@@ -24,7 +24,15 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 _NDC_TO_BOX = {"paper": 0.5, "released": 256.0 / 500.0}
 """Box units per unit of normalised image coordinates: half the box, or the released perspective at z = 0."""
 
-__all__ = ["GraphCmr", "GraphCmrConfig", "GraphCmrEstimator", "network_input", "place_body"]
+__all__ = [
+    "GraphCmr",
+    "GraphCmrConfig",
+    "GraphCmrEstimator",
+    "camera_of",
+    "masked_input",
+    "network_input",
+    "place_body",
+]
 
 
 class GraphCmrEstimator:
@@ -72,7 +80,7 @@ class GraphCmrEstimator:
             raise Cancelled("The body estimate was stopped.")
         self.network.attach(self._graph_of(model))
         with torch.no_grad():
-            image = network_input(photo.crop, self.network.config.image_size).to(self.device)
+            image = estimator_input(photo, self.network.config).to(self.device)
             _, camera, rotations, betas = self.network(image)
             if cancelled is not None and cancelled():
                 raise Cancelled("The body estimate was stopped.")
@@ -100,6 +108,38 @@ def network_input(crop: np.ndarray, size: int) -> Tensor:
     image = cv2.resize(crop, (size, size), interpolation=method).astype(np.float32) / 255.0
     image = (image - np.array(IMAGENET_MEAN, np.float32)) / np.array(IMAGENET_STD, np.float32)
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
+
+
+def masked_input(image: np.ndarray, mask: np.ndarray) -> Tensor:
+    """The small encoder's input (4, S, S) of an image (S, S, 3) in [0, 1] and a mask (S, S) in [0, 1].
+
+    Grey takes the background's place, which ImageNet's normalisation makes nearly zero.
+    """
+    mean, deviation = np.array(IMAGENET_MEAN, np.float32), np.array(IMAGENET_STD, np.float32)
+    normalised = (image.astype(np.float32) - mean) / deviation * mask[..., None]
+    channels = np.concatenate([normalised, mask[..., None].astype(np.float32)], axis=-1)
+    return torch.from_numpy(np.ascontiguousarray(channels.transpose(2, 0, 1)))
+
+
+def estimator_input(photo: Photo, config: GraphCmrConfig) -> Tensor:
+    """What a network of that configuration sees of a photo: (1, 3 or 4, S, S)."""
+    size = config.image_size
+    if config.encoder != "small":
+        return network_input(photo.crop, size)
+    method = cv2.INTER_AREA if size < photo.crop.shape[0] else cv2.INTER_LINEAR
+    image = cv2.resize(photo.crop, (size, size), interpolation=method).astype(np.float32) / 255.0
+    mask = cv2.resize(photo.crop_mask.astype(np.float32), (size, size), interpolation=method)
+    return masked_input(image, mask)[None]
+
+
+def camera_of(scale: Tensor, shift: Tensor, pelvis: Tensor) -> Tensor:
+    """The inverse of :func:`place_body`'s camera, variant "paper": (B, 3) scale and shift.
+
+    ``scale`` (B,) box units per metre, ``shift`` (B, 2) box x, y of the placement, ``pelvis`` (B, 3) at rest.
+    """
+    x = shift[:, 0] / scale
+    y = -shift[:, 1] / scale - 2.0 * pelvis[:, 1]
+    return torch.stack([scale / _NDC_TO_BOX["paper"], x, y], dim=1)
 
 
 def place_body(

@@ -13,10 +13,11 @@ _X_FIRST = ("points", "color_points", "normals", "body", "body_true")
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch on ``device``, images channels-last, volumes as float."""
+    """The batch on ``device``, images channels-last, volumes (if any) as float."""
     moved = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
     moved["image"] = moved["image"].contiguous(memory_format=torch.channels_last)
-    moved["volume"] = moved["volume"].float()
+    if "volume" in moved:
+        moved["volume"] = moved["volume"].float()
     return moved
 
 

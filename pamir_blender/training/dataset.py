@@ -115,7 +115,7 @@ class ViewDataset(Dataset):
         """One sample; the draw depends on seed, epoch and index alone."""
         rng = np.random.default_rng([self.seed, int(self._epoch[0]), index])
         folder, meta = self._folders[index], self.views[index]
-        stored = read_arrays(folder / "views" / f"{meta['name']}.npz")
+        stored = read_arrays(self.view_file(index))
         names = _POINT_ARRAYS + (_COLOR_ARRAYS if self.color_count else ())
         subject = read_arrays(folder / "subjects" / f"{meta['subject']}.npz", names)
         toning = random_toning(rng) if self.augment else None
@@ -149,6 +149,14 @@ class ViewDataset(Dataset):
         if self.variant == "pifu":
             return depth_ramp(VOLUME_SIDE).numpy()
         return unpack_volume(packed)[None]
+
+    def folder(self, index: int) -> Path:
+        """The data folder that view ``index`` comes from."""
+        return self._folders[index]
+
+    def view_file(self, index: int) -> Path:
+        """The file with the arrays of view ``index``."""
+        return self._folders[index] / "views" / f"{self.views[index]['name']}.npz"
 
     def picture(self, index: int) -> np.ndarray:
         """The stored render of a view: (512, 512, 4) uint8 RGBA, straight alpha."""

@@ -3,6 +3,10 @@
 Cloth that hangs spans the gap between the legs, so each ring starts from the convex hull of the person's
 cross section, is widened by ease and flare, never narrows faster than cloth would, and carries folds that
 grow towards the hem.
+
+What cloth encloses counts as inside, as it does in scans, whose surfaces are closed below a hem: between
+the legs under a skirt, and between legs and cloth under a coat. A coat is open only where its front is, by
+a slice that reaches to its middle. How far from the legs a sheet hangs could not be read off one photo.
 """
 
 from __future__ import annotations
@@ -18,14 +22,16 @@ from .solids import Part, capped_tube, open_coat
 AROUND = 120
 """Vertices per ring."""
 
+CORE = 0.015
+"""Metres from a coat's middle line to where the slice of its open front ends."""
+
 
 @dataclass(frozen=True)
 class Drape:
     """How a piece hangs: metres, except ``gap`` (half the front opening, radians; 0 = closed).
 
     ``length`` from top to hem; ``ease`` distance from the body at the top; ``flare`` widening per metre;
-    ``taper`` how much it may narrow per metre; ``fold_depth`` at the hem; ``folds`` around; ``thickness`` of
-    an open piece: real cloth would be finer than any grid, and than what a field of this size can learn.
+    ``taper`` how much it may narrow per metre; ``fold_depth`` at the hem; ``folds`` around.
     """
 
     length: float
@@ -35,7 +41,6 @@ class Drape:
     fold_depth: float
     folds: int
     gap: float = 0.0
-    thickness: float = 0.05
 
 
 def drape(
@@ -110,7 +115,7 @@ def drape(
     outer = _rings(centre_line, bases, radius, angles)
     if piece.gap <= 0:
         return capped_tube(outer[:, ::-1], tile, repeat=2.0)
-    inner = _rings(centre_line, bases, np.maximum(radius - piece.thickness, 0.02), angles)
+    inner = _rings(centre_line, bases, np.full_like(radius, CORE), angles)
     open_here = np.abs((angles - np.pi / 2 + np.pi) % (2 * np.pi) - np.pi) < piece.gap
     order = np.roll(np.arange(AROUND), -int(np.flatnonzero(open_here).max()) - 1)
     order = order[~open_here[order]][::-1]

@@ -21,6 +21,10 @@ SHARE_OF_POINTS = 0.25
 FAR_SHARE = 0.25
 """Of those, points anywhere before or behind the sheet."""
 
+HALF_THICKNESS = (0.014, 0.022)
+"""Box units from a sheet's middle to its sides, drawn between these. Folded cloth is about as deep; and a
+sheet thinner than the doubt about its depth is nowhere likelier full than empty: the field would lose it."""
+
 CLEARANCE = 0.04
 """Box units about the sheet within which the view's own labels no longer hold."""
 
@@ -81,7 +85,7 @@ def _add(
     # Some far in front and behind, or the sheet would become a wall through the whole box.
     far = rng.random(count) < FAR_SHARE
     depth[far] = rng.uniform(-0.6, 0.6, far.sum())
-    label = np.abs(depth) < rng.uniform(0.01, 0.018)
+    label = np.abs(depth) < rng.uniform(*HALF_THICKNESS)
     moved = rng.choice(len(own), count, replace=False)
     points[moved] = torch.from_numpy(np.column_stack([place, sheet(place) + depth])).float()
     occupancy[moved] = torch.from_numpy(label).float()

@@ -37,6 +37,12 @@ class SubsetBody:
         self.joints_template = regressor @ model.template.float()
         self.joints_shapedirs = torch.einsum("jv,vck->jck", regressor, model.shapedirs.float())
 
+    def to(self, device: torch.device | str) -> SubsetBody:
+        """Itself, with all tensors on ``device``."""
+        for name, value in vars(self).items():
+            setattr(self, name, value.to(device))
+        return self
+
     def rest_joints(self, betas: Tensor) -> Tensor:
         """(B, 24, 3) metres for ``betas`` (B, 10)."""
         return self.joints_template + torch.einsum("jck,bk->bjc", self.joints_shapedirs, betas)
@@ -45,7 +51,7 @@ class SubsetBody:
         """Posed vertices (B, N, 3) and joints (B, 24, 3) for betas (B, 10) and rotations (B, 24, 3, 3)."""
         batch = rotations.shape[0]
         rest = self.template + torch.einsum("vck,bk->bvc", self.shapedirs, betas)
-        feature = (rotations[:, 1:] - torch.eye(3)).reshape(batch, 207)
+        feature = (rotations[:, 1:] - torch.eye(3, device=rotations.device)).reshape(batch, 207)
         rest = rest + (feature @ self.posedirs).reshape(batch, -1, 3)
         joints = self.rest_joints(betas)
         world, position = [rotations[:, 0]], [joints[:, 0]]

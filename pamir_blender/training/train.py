@@ -1,7 +1,8 @@
 """Train the networks: ``python -m pamir_blender.training.train both --minutes 80 --out runs``.
 
-``both`` trains geometry for three quarters of the time, then texture on it. An interrupted command resumes
-where it stopped when it is given again with the same ``--out``.
+``both`` trains geometry for three quarters of the time, then texture on it; ``graphcmr`` trains the network
+that estimates bodies, on the same pictures. An interrupted command resumes where it stopped when it is given
+again with the same ``--out``.
 """
 
 from __future__ import annotations
@@ -17,33 +18,38 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..body.graph_network import GraphCmr, GraphCmrConfig
 from ..body.load import load_body_model
+from ..body.mesh_graph import body_graph
 from ..contracts import JOINT_NAMES
 from ..errors import PamirError, RequestError
 from ..pamir.config import GeometryConfig, TextureConfig
 from ..pamir.geometry import GeometryNetwork
 from ..pamir.texture import TextureNetwork
-from ..pamir.weights import load_geometry, load_texture
+from ..pamir.weights import load_geometry, load_graphcmr, load_texture
+from .body_views import BodyViews
 from .color_filters import start_with_opponent_colors
 from .dataset import ViewDataset
 from .geometry_task import GeometryTask
+from .graphcmr_task import GraphCmrTask
+from .jobs import pinned_body
 from .parallel import Group, run_in_processes
 from .schedule import Budget
 from .texture_task import TextureTask
-from .trainer import Trainer, TrainingOptions
+from .trainer import EpochData, Trainer, TrainingOptions
 from .variants import VARIANTS
 from .widen import with_context
 
 GEOMETRY_SHARE = 0.75
 """Part of the minutes of ``both`` that geometry gets."""
 
-OpenData = Callable[[], ViewDataset]
+OpenData = Callable[[], EpochData]
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m pamir_blender.training.train", description=__doc__)
-    parser.add_argument("network", choices=("both", "geometry", "texture"))
+    parser.add_argument("network", choices=("both", "geometry", "texture", "graphcmr"))
     parser.add_argument(
         "--data", type=Path, nargs="+", default=[Path("data/train")], help="folders (default: data/train)"
     )
@@ -160,7 +166,7 @@ def build_trainer(options: argparse.Namespace, command: list[str], group: Group 
         "variant": options.variant,
     }
     export = options.export or options.out / "weights.safetensors"
-    build = _geometry if options.network == "geometry" else _texture
+    build = {"geometry": _geometry, "texture": _texture, "graphcmr": _graphcmr}[options.network]
     task, open_data = build(options, {"card": card, "export_path": export})
     open_data()  # refuses unusable data now
     return Trainer(
@@ -176,6 +182,7 @@ def build_trainer(options: argparse.Namespace, command: list[str], group: Group 
             device=options.device,
             precision=options.precision,
             workers=options.workers,
+            mirror=options.network != "graphcmr",  # its data set mirrors bodies with their pictures
             checkpoint_seconds=options.checkpoint_seconds,
             validate_seconds=options.validate_seconds,
         ),
@@ -258,6 +265,22 @@ def _texture(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Textu
         **shared,
         **_conditions(options),
     )
+
+
+def _graphcmr(options: argparse.Namespace, common: dict[str, Any]) -> tuple[GraphCmrTask, OpenData]:
+    if options.init:
+        network = load_graphcmr(options.init).train()
+    else:
+        network = GraphCmr(getattr(GraphCmrConfig, options.size)())
+    model = pinned_body(options.data[0])
+    task = GraphCmrTask(
+        network,
+        model=model,
+        graph=body_graph(model, options.out),
+        held_out=BodyViews(_validation_folder(options), network.config, split="val", augment=False),
+        **common,
+    )
+    return task, partial(BodyViews, options.data, network.config, split="train", seed=options.seed)
 
 
 def _head_emphasis(data: Path, factor: float) -> np.ndarray:

@@ -1,10 +1,14 @@
 """A clothed subject made of the open body itself, so that the data tests need no assets."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from tiny_avatar import NAMES, write_glb
 
 from pamir_blender.body.load import load_body_model
+from pamir_blender.training import make_data
 from pamir_blender.training.avatars import ClothedSubject
 from pamir_blender.training.registration import RegisteredBody
 from pamir_blender.training.rendering import vertex_normals
@@ -70,3 +74,36 @@ def registered(body_model, body, betas):
         carriers=body_model.skinning_weights.numpy(),
         residual={},
     )
+
+
+@pytest.fixture(scope="session")
+def assets(tmp_path_factory, subject):
+    """An asset folder with one avatar to train on and one to measure."""
+    folder = tmp_path_factory.mktemp("assets")
+    (folder / "valid").mkdir()
+    entries = []
+    for split in ("train", "val"):
+        write_glb(folder / "valid" / f"{split}_person.glb", subject)
+        name = f"{split}_person"
+        entries.append(
+            {"name": name, "identity": name, "outfit": "plain", "split": split, "file": f"{name}.glb"}
+        )
+    manifest = {"smpl24": {name: name for name in NAMES}, "avatars": entries}
+    (folder / "valid" / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data(assets, tmp_path_factory):
+    """The data command's output: two views to train on, two to measure."""
+    from pamir_blender.training.rendering import Renderer
+
+    try:
+        with Renderer():
+            pass
+    except Exception as error:  # no EGL driver on this machine
+        pytest.skip(f"no off-screen OpenGL here: {error}")
+    out = tmp_path_factory.mktemp("made")
+    words = ["--assets", str(assets), "--out", str(out), "--poses", "1", "--yaws", "2", "--workers", "1"]
+    assert make_data.main([*words, "--garments", "1"]) == 0
+    return out

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from pamir_blender.training.draping import Drape, drape
 from pamir_blender.training.exposed import exposed_faces, is_exposed
 from pamir_blender.training.garments import add_garments
 from pamir_blender.training.hair import STYLES
 from pamir_blender.training.patterns import cloth_tile, hair_tile, recolored
 from pamir_blender.training.poses import sample_pose
+from pamir_blender.training.sampling import inside
 from pamir_blender.training.solids import signed_volume
 from pamir_blender.training.subjects import pose_subject
 from pamir_blender.training.subset_body import SubsetBody
@@ -53,6 +55,27 @@ def test_a_skirt_fills_the_gap_between_the_legs(posed):
     between = np.concatenate([left, right])[level].mean(axis=0)
     assert dressed.is_inside(between[None]).all()
     assert dressed.vertices[np.unique(faces)][:, 1].max() < posed.vertices[owner == 15][:, 1].min()
+
+
+def test_a_coat_is_filled_but_for_the_slice_of_its_open_front():
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    heights = np.linspace(-0.9, 0.1, 80)
+    ring = np.stack([np.cos(angles), np.zeros(24), np.sin(angles)], axis=1) * 0.06
+    legs = [ring + np.array([side, y, 0]) for y in heights for side in (-0.15, 0.15)]
+    piece = Drape(length=0.8, ease=0.03, flare=0.1, taper=0.1, fold_depth=0.0, folds=6, gap=0.3)
+    coat = drape(
+        np.random.default_rng(0),
+        np.concatenate(legs),
+        np.zeros(3),
+        np.array([0, 1.0, 0]),
+        piece,
+        cloth_tile(np.random.default_rng(0)),
+        -2.0,
+    )
+    assert_closed(coat.faces)
+    between, behind, before, beside = [0.05, -0.4, -0.02], [0, -0.4, -0.06], [0, -0.4, 0.05], [0.2, -0.4, 0]
+    told = inside(coat.vertices, coat.faces, np.array([between, behind, before, beside], np.float32))
+    np.testing.assert_array_equal(told, [True, True, False, True])
 
 
 @pytest.mark.parametrize("style", STYLES)
