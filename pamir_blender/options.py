@@ -10,6 +10,7 @@ from .errors import RequestError
 
 RESOLUTIONS = (64, 96, 128, 192, 256, 384, 512)
 SIZES = ("lite", "paper")
+ESTIMATORS = ("landmarks", "graphcmr", "both")
 TEXTURE_SIZES = (256, 512, 1024, 2048, 4096)
 MOST_ITERATIONS = 500
 MOST_SUGGESTIONS = 6
@@ -57,13 +58,20 @@ class PhotoOptions:
 
 @dataclass(frozen=True)
 class ReconstructOptions(PhotoOptions):
-    """A first reconstruction; ``optimise`` iterations of body reference optimisation, 0 for none."""
+    """A first reconstruction.
+
+    ``optimise`` iterations of body reference optimisation, 0 for none; ``estimator`` finds the body: from
+    the detector's landmarks, by GraphCMR, or from the landmarks with GraphCMR's depth beside them.
+    """
 
     optimise: int = 50
+    estimator: str = "landmarks"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_iterations(self.optimise)
+        if self.estimator not in ESTIMATORS:
+            raise RequestError(f"estimator must be one of {', '.join(ESTIMATORS)}, not {self.estimator!r}")
 
 
 @dataclass(frozen=True)

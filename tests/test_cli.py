@@ -36,6 +36,7 @@ class Options:
     texture_size: int = 2048
     faces: int = 60_000
     optimise: int = 50
+    estimator: str = "landmarks"
 
 
 class Backend:
@@ -165,14 +166,14 @@ def test_every_option_arrives(run, tmp_path):
     (tmp_path / "weights").mkdir()
     arguments = (
         "--out r --mask mask.png --person 2 --resolution 128 --device cpu --size paper --body-model smpl.npz"
-        " --weights weights --seed 7 --no-texture --texture-size 512 --faces 5000 --optimise 7"
+        " --weights weights --seed 7 --no-texture --texture-size 512 --faces 5000 --optimise 7 --body-from both"
     )
     assert run("reconstruct", photo("a.png"), *arguments.split())[0] == 0
     (options, out, device) = Backend.seen[0]
     assert (out, device) == (tmp_path / "r", "cpu")
     assert options == Options(
         str(tmp_path / "a.png"), str(mask), 2, None, 128, "paper", str(model), str(tmp_path / "weights"), 7,
-        False, 512, 5000, 7,
+        False, 512, 5000, 7, "both",
     )  # fmt: skip
     assert run("reconstruct", "a.png", "--box", 1, 2, 3, 4)[0] == 0
     assert Backend.seen[1][0] == Options(str(tmp_path / "a.png"), box=(1.0, 2.0, 3.0, 4.0))

@@ -35,11 +35,14 @@ class BodyEstimator(Protocol):
 
 
 class LandmarkEstimator:
-    """Fits the body to the detector's landmarks and the mask (:func:`~pamir_blender.body.fit.fit_body`)."""
+    """Fits the body to the detector's landmarks and the mask (:func:`~pamir_blender.body.fit.fit_body`).
 
-    name = "landmarks"
+    ``prior``: another estimator, asked first, whose depth the fit takes into account.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, prior: BodyEstimator | None = None) -> None:
+        self.name = "landmarks" if prior is None else f"landmarks and {prior.name}"
+        self._prior = prior
         self._landmarks: tuple[BodyModel, LandmarkModel] | None = None
 
     def estimate(
@@ -54,6 +57,13 @@ class LandmarkEstimator:
         """See :class:`BodyEstimator`."""
         if self._landmarks is None or self._landmarks[0] is not model:
             self._landmarks = (model, load_landmark_model(model))
+        known = self._prior.estimate(photo, model, cancelled=cancelled, seed=seed) if self._prior else None
         return fit_body(
-            photo, model, progress=progress, cancelled=cancelled, seed=seed, landmarks=self._landmarks[1]
+            photo,
+            model,
+            progress=progress,
+            cancelled=cancelled,
+            seed=seed,
+            landmarks=self._landmarks[1],
+            prior=known,
         )

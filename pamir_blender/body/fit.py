@@ -11,7 +11,7 @@ import torch
 from ..camera import Placement
 from ..contracts import Body, Photo
 from ..errors import Cancelled
-from .confidence import body_confidence
+from .confidence import body_confidence, landmark_positions
 from .inverse_kinematics import pose_from_world
 from .landmarks import LandmarkModel, load_landmark_model
 from .least_squares import minimise
@@ -33,11 +33,13 @@ def fit_body(
     seed: int = 0,
     landmarks: LandmarkModel | None = None,
     weights: Weights | None = None,
+    prior: Body | None = None,
 ) -> Body:
     """Estimate betas, pose and placement of the person in ``photo``.
 
     The body's middle depth is put at box z = 0. Nothing is random: ``seed`` is there because every
-    estimator takes one. ``landmarks`` saves loading the landmark file again.
+    estimator takes one. ``landmarks`` saves loading the landmark file again. ``prior`` is another estimate of
+    the same body, whose depth the fit takes into account.
 
     Raises:
         Cancelled: ``cancelled`` returned True between two steps.
@@ -45,8 +47,9 @@ def fit_body(
     """
     landmarks = landmarks or load_landmark_model(model)
     weights = weights or Weights()
-    evidence = LandmarkEvidence(photo.landmarks, landmarks, weights)
-    start = torch.from_numpy(pose_from_world(evidence.world, model, landmarks))
+    known = None if prior is None else landmark_positions(model, landmarks, prior)
+    evidence = LandmarkEvidence(photo.landmarks, landmarks, weights, known)
+    start = torch.from_numpy(pose_from_world(evidence.start, model, landmarks))
     root = rodrigues(start[0].double()).numpy()
     total = LANDMARK_STEPS + MASK_STEPS
 

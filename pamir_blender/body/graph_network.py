@@ -45,7 +45,7 @@ class GraphCmrConfig:
 
     @classmethod
     def lite(cls) -> GraphCmrConfig:
-        """5.0 million parameters, half of them in the regressor's first layer: what two CPU cores can train."""
+        """5.0 million parameters, half in the regressor's first layer: what two CPU cores can train."""
         return cls(
             image_size=128,
             width=64,

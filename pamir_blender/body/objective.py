@@ -42,6 +42,7 @@ class Weights:
     balance_sigma: float = 0.05
     upright_sigma: float = 0.012
     tilt_sigma: float = 0.1
+    prior_sigma: float = 0.1
     outside: float = 160.0
     outside_sigma: float = 0.015
     uncovered: float = 25.0
@@ -49,9 +50,18 @@ class Weights:
 
 
 class LandmarkEvidence:
-    """Observed landmarks, box and metres, with how far each is to be believed."""
+    """Observed landmarks, box and metres, with how far each is to be believed.
 
-    def __init__(self, landmarks: Landmarks, model: LandmarkModel, weights: Weights) -> None:
+    ``prior`` (33, 3) body metres: the landmarks of another estimate of the body, of which the depth counts.
+    """
+
+    def __init__(
+        self,
+        landmarks: Landmarks,
+        model: LandmarkModel,
+        weights: Weights,
+        prior: np.ndarray | None = None,
+    ) -> None:
         self.image = crop_to_box(landmarks.image).astype(np.float64)
         self.world = model.upright(landmarks.world)
         seen = np.clip(landmarks.visibility, 0, 1).astype(np.float64)
@@ -65,6 +75,12 @@ class LandmarkEvidence:
         if not seen.any():  # nobody looked for landmarks: the picture came with a mask alone
             self.image_share, self.world_share = np.zeros(33), np.zeros(33)
         self.world_sigma = np.sqrt(weights.world_sigma**2 + spread**2)
+        self.prior_depth = None if prior is None else (prior - prior[23:25].mean(axis=0))[:, 2]
+        self.start = self.world
+        if self.prior_depth is not None:
+            trust = self.world_sigma**-2 * self.world_share, np.full(33, weights.prior_sigma**-2)
+            self.start = self.world.copy()
+            self.start[:, 2] = (trust[0] * self.world[:, 2] + trust[1] * self.prior_depth) / sum(trust)
 
 
 class Objective:
@@ -110,6 +126,7 @@ class Objective:
         blocks = [
             self._image(x, points, moves),
             self._world(x, points, moves),
+            *self._prior_depth(points, moves),
             *self._balance(x, points, moves),
             *self._priors(x),
         ]
@@ -148,6 +165,17 @@ class Objective:
         residual = (about - self.evidence.world) / sigma
         jacobian = (jacobian / sigma[..., None]).reshape(-1, PARAMETERS)
         return robust(residual.ravel(), jacobian, self.evidence.world_share, 3)
+
+    def _prior_depth(self, points: np.ndarray, moves: np.ndarray) -> list[Block]:
+        """Depth of the landmarks about the hips' middle beside that of another estimate."""
+        if self.evidence.prior_depth is None:
+            return []
+        about = points[:, 2] - points[23:25, 2].mean()
+        jacobian = np.zeros((33, PARAMETERS))
+        jacobian[:, :82] = moves[:, 2] - moves[23:25, 2].mean(axis=0)
+        sigma = self.weights.prior_sigma
+        residual = (about - self.evidence.prior_depth) / sigma
+        return [robust(residual, jacobian / sigma, np.ones(33), 1)]
 
     def _balance(self, x: np.ndarray, points: np.ndarray, moves: np.ndarray) -> list[Block]:
         """A standing body's middle is above its feet in depth, and its shoulders are above its hips.

@@ -71,6 +71,13 @@ def _add_reconstruct(parser: argparse.ArgumentParser) -> None:
     add("--no-texture", dest="texture", action="store_false", help="leave the colours out")
     add("--texture-size", type=int, default=2048, metavar="PIXELS", help="side of the texture (2048)")
     add("--faces", type=int, default=60_000, metavar="F", help="triangles of the rigged mesh at most (60000)")
+    add(
+        "--body-from",
+        dest="estimator",
+        choices=("landmarks", "graphcmr", "both"),
+        default="landmarks",
+        help="what finds the body; GraphCMR needs weights of your own in the weights' folder (landmarks)",
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
         "--optimise",
@@ -179,6 +186,7 @@ def _reconstruct_options(args: argparse.Namespace) -> dict[str, Any]:
         "texture_size": args.texture_size,
         "faces": args.faces,
         "optimise": args.optimise,
+        "estimator": args.estimator,
     }
 
 

@@ -11,6 +11,7 @@ import torch
 
 from ..body.confidence import body_confidence
 from ..body.estimator import BodyEstimator, LandmarkEstimator
+from ..body.graphcmr import GraphCmrEstimator
 from ..body.landmarks import LandmarkModel, load_landmark_model
 from ..body.load import load_body_model
 from ..body.model import BodyModel
@@ -22,6 +23,7 @@ from ..options import PhotoOptions, ReconstructOptions, RegenerateOptions, Sugge
 from ..pamir.body_optimisation import optimise_body
 from ..pamir.devices import choose_device
 from ..pamir.networks import FieldNetworks, FieldOfPhoto, ImageMaps, load_networks
+from ..pamir.weights import find_weights, load_graphcmr
 from ..result import whole_folder
 from ..save import save_body_stage
 from .caches import Photos, Recent, photo_key
@@ -36,7 +38,8 @@ _SCALE_TOLERANCE = 1e-6
 class Backend:
     """The models, kept warm between jobs, and what was found in the last photos.
 
-    ``device`` is "auto" (CUDA if there is one), "cpu" or "cuda". ``estimator`` finds the body in a photo.
+    ``device`` is "auto" (CUDA if there is one), "cpu" or "cuda". ``estimator`` finds the body in a photo
+    unless the options name another one than landmarks.
     Every job writes its folder ``out`` whole or not at all, and raises the errors of
     :mod:`pamir_blender.errors`. ``on_body`` is called with a folder that holds the body alone, as soon as it
     is known; that folder lives until the job ends.
@@ -48,6 +51,7 @@ class Backend:
         self._bodies: dict[str | None, BodyModel] = {}
         self._landmarks: dict[str | None, LandmarkModel] = {}
         self._networks: dict[tuple[str, str | None], FieldNetworks] = {}
+        self._estimators: dict[tuple[str, str, str | None], BodyEstimator] = {}
         self._photos = Photos()
         self._maps: Recent[ImageMaps] = Recent(2)
 
@@ -97,7 +101,7 @@ class Backend:
             key, photo = self._photo(job, options)
             model = self.body_model(options.body_model)
             with job.stage("body") as progress:
-                body = self.estimator.estimate(
+                body = self._estimator(options).estimate(
                     photo, model, progress=progress, cancelled=job.cancelled, seed=options.seed
                 )
                 posed = pose_body(model, body)
@@ -172,6 +176,20 @@ class Backend:
         body = body_of(state, model.name)
         confidence = body_confidence(photo.landmarks, model, self.landmark_model(options.body_model), body)
         return pose_body(model, replace(body, confidence=confidence), frame_of(state))
+
+    def _estimator(self, options: ReconstructOptions) -> BodyEstimator:
+        """What the options want the body to come from; GraphCMR's weights are loaded once."""
+        if options.estimator == "landmarks":
+            return self.estimator
+        key = options.estimator, options.size, options.weights
+        if key not in self._estimators:
+            folder = Path(options.weights) if options.weights else None
+            network = load_graphcmr(find_weights("graphcmr", options.size, folder))
+            graphcmr = GraphCmrEstimator(network, device=self.device)
+            self._estimators[key] = (
+                graphcmr if options.estimator == "graphcmr" else LandmarkEstimator(prior=graphcmr)
+            )
+        return self._estimators[key]
 
     def _optimise(
         self,

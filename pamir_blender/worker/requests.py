@@ -19,6 +19,7 @@ MOST_EDITED = 24
 
 Device = Literal["auto", "cpu", "cuda"]
 Size = Literal["lite", "paper"]
+Estimator = Literal["landmarks", "graphcmr", "both"]
 
 
 def new_job() -> str:
@@ -118,10 +119,11 @@ class Reconstruct(PhotoJob):
     """Turn one photo into a rigged person.
 
     ``optimise``: iterations of body reference optimisation (PaMIR section 4.3) after the first estimate of
-    the body; 0 leaves it out.
+    the body; 0 leaves it out. ``estimator`` says what finds the body.
     """
 
     optimise: int = 50
+    estimator: Estimator = "landmarks"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -306,3 +306,55 @@ def test_without_landmarks_only_the_mask_and_the_priors_count(model, landmark_mo
     assert blocks[0].cost == blocks[1].cost == 0
     x[SHIFT_AT] += 0.05
     assert objective.evaluate(x, False)[0] > right + 1
+
+
+def test_another_estimates_depth_bends_a_limb_back(model, landmark_model) -> None:
+    """The detector sees a raised forearm pointing away; another estimate knows that it points here."""
+    pose, betas = _pose("wave"), torch.zeros(10)
+    photo, _ = _photo(model, landmark_model, pose, betas)
+    true = fit_body(photo, model, landmarks=landmark_model)
+    world = photo.landmarks.world.copy()
+    arm = [14, 16, 18, 20, 22]
+    world[arm, 2] = 2 * world[12, 2] - world[arm, 2]
+    unsure = dataclasses.replace(photo.landmarks, world=world, spread=np.full(33, 0.15, np.float32))
+    fooled = dataclasses.replace(photo, landmarks=unsure)
+
+    def wrist(body) -> float:
+        out = model(torch.tensor(body.betas)[None], torch.tensor(body.pose)[None])
+        return float(out.joints[0, 21, 2] - out.joints[0, 0, 2])
+
+    alone = fit_body(fooled, model, landmarks=landmark_model)
+    helped = fit_body(fooled, model, landmarks=landmark_model, prior=true)
+    assert abs(wrist(alone) - wrist(true)) > 0.15
+    assert abs(wrist(helped) - wrist(true)) < 0.5 * abs(wrist(alone) - wrist(true))
+
+
+def test_the_priors_block_is_the_derivative_of_its_residual(model, landmark_model) -> None:
+    photo, _ = _photo(model, landmark_model, _pose("wave"), torch.zeros(10))
+    weights, prior = Weights(), np.random.default_rng(0).normal(0, 0.2, (33, 3))
+    evidence = LandmarkEvidence(photo.landmarks, landmark_model, weights, prior)
+    objective = Objective(model, landmark_model, evidence, np.eye(3), weights)
+    x = _parameters(3)
+    block = objective.evaluate(x, True)[1][2]
+    for index in (1, 3 * 18 + 1, 75):
+        y, z = x.copy(), x.copy()
+        y[index] += 1e-5
+        z[index] -= 1e-5
+        above, below = (objective.evaluate(each, False)[1][2].residual for each in (y, z))
+        np.testing.assert_allclose(block.jacobian[:, index], (above - below) / 2e-5, atol=2e-4)
+
+
+def test_an_estimator_may_ask_another_first(model) -> None:
+    class Fixed:
+        name = "fixed"
+
+        def estimate(self, photo, model, **_):
+            asked.append(photo)
+            return fit_body(photo, model)
+
+    asked: list[Photo] = []
+    photo, _ = _photo(model, load_landmark_model(model), _pose("stand"), torch.zeros(10))
+    both = LandmarkEstimator(prior=Fixed())
+    assert both.name == "landmarks and fixed"
+    assert both.estimate(photo, model).pose.shape == (24, 3)
+    assert asked == [photo]

@@ -41,7 +41,7 @@ def test_the_body_stays_in_its_picture(data, body, epoch, monkeypatch):
     covered = mask[row, column] > 0.2
     assert covered.mean() > 0.95
     # And fills it: no side of the mask lies far beyond the body.
-    rows, columns = np.nonzero(mask > 0.5)
+    rows, _ = np.nonzero(mask > 0.5)
     assert abs(rows.min() - row.min()) < 6
     assert abs(rows.max() - row.max()) < 6
 

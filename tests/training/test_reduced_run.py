@@ -2,10 +2,12 @@
 
 import json
 
+import cv2
 import numpy as np
 
 from pamir_blender.pamir.weights import load_geometry, load_graphcmr, load_texture, read_card
-from pamir_blender.training import registration_report, train
+from pamir_blender.errors import PhotoError
+from pamir_blender.training import body_report, registration_report, train
 from pamir_blender.training.avatars import avatar_list, load_avatar
 
 
@@ -61,6 +63,32 @@ def test_graphcmr_trains_on_the_same_data(data, tmp_path):
     # Given again with more steps, the same command goes on.
     assert train.main([*words, "--steps", "3"]) == 0
     assert read_card(path)["steps"] == 3
+
+
+def test_bodies_from_the_pictures_are_compared(data, capsys, monkeypatch):
+    """The made-up avatar has no face that the detector would find; a photo of it is given instead."""
+    from pamir_blender.training.evaluation.data_set import given_photo
+
+    found = []
+
+    def prepare(path):
+        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        found.append(path.stem)
+        if len(found) == 1:
+            raise PhotoError("Nobody was found.")
+        return given_photo(str(path), picture[..., :3], picture[..., 3] / np.float32(255))
+
+    monkeypatch.setattr(body_report, "prepare_photo", prepare)
+    assert body_report.main([str(data / "val")]) == 0
+    told = capsys.readouterr().out
+    assert "1 pictures" in told
+    assert f"refused {found[0]}: Nobody was found." in told
+    error, depth, aligned = (
+        float(cell) for cell in told.split("| landmarks |")[1].splitlines()[0].split("|")[:3]
+    )
+    assert 0 < aligned < error < 100
+    assert 0 < depth < error
+    assert body_report.main([str(data / "nothing")]) == 2
 
 
 def test_both_refuses_options_of_one_network(tmp_path, capsys):

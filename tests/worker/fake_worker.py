@@ -37,6 +37,7 @@ class ReconstructOptions(PhotoOptions):
     """The real one's fields."""
 
     optimise: int = 50
+    estimator: str = "landmarks"
 
 
 @dataclass(frozen=True, kw_only=True)

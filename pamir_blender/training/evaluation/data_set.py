@@ -92,7 +92,7 @@ class DataViews:
 
     def open(self, name: str, kind: str) -> Case:
         """See :class:`~.case.ViewSet`."""
-        truth, scale = self._data.mesh(self._numbers[name]), float(self._view(name)["scale"])
+        truth, scale = self._data.mesh(self._numbers[name]), self.scale(name)
         true = self.body(name, 0)
         joints = regressed_joints(self.model, true.vertices)
         if kind == "photo":
@@ -123,6 +123,10 @@ class DataViews:
             return replace(shape, parameters=unpack_parameters(stored["parameters"][which], self.model.name))
         except (ValueError, IndexError) as error:
             raise AssetsError(f"The bodies of view {name} are damaged ({error}). Make it again.") from error
+
+    def scale(self, name: str) -> float:
+        """Box units per metre in a view's picture."""
+        return float(self._view(name)["scale"])
 
     def _estimate(self, name: str) -> int:
         """Which estimate a view is measured with: mild and severe ones take turns, by the view's number."""

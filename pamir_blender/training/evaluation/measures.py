@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import numpy as np
+from skimage.transform import SimilarityTransform
 
 from ...body.model import BodyModel
 from ...camera import box_to_crop
@@ -35,6 +36,12 @@ def joint_error(found: np.ndarray, truth: np.ndarray, scale: float, *, depth_fre
         shift = (found - truth)[PELVIS, 2] if known[PELVIS] else difference[:, 2].mean()
         difference = difference - [0, 0, shift]
     return float(np.linalg.norm(difference, axis=1).mean() / scale * 100.0)
+
+
+def aligned_error(found: np.ndarray, truth: np.ndarray) -> float:
+    """The mean distance of joints (N, 3) after the best similarity transform (Umeyama), in their unit."""
+    transform = SimilarityTransform.from_estimate(found, truth)
+    return float(np.linalg.norm(transform(found) - truth, axis=1).mean())
 
 
 def front_depth(mesh: Mesh, size: int = _DEPTH_SIZE) -> np.ndarray:

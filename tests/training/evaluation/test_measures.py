@@ -12,6 +12,7 @@ from pamir_blender.training.evaluation.box_change import BoxChange  # noqa: E402
 from pamir_blender.training.evaluation.case import BodyShape, Case  # noqa: E402
 from pamir_blender.training.evaluation.data_set import given_photo  # noqa: E402
 from pamir_blender.training.evaluation.measures import (  # noqa: E402
+    aligned_error,
     depth_offset,
     front_depth,
     joint_error,
@@ -30,6 +31,15 @@ def test_joints_moved_sideways_err_by_that_much():
     assert joint_error(truth + np.array([0.005, 0, 0]), truth, 0.5) == pytest.approx(
         1.0
     )  # 0.01 m at 0.5 box units a metre
+
+
+def test_a_turned_scaled_and_moved_skeleton_errs_by_nothing_once_aligned():
+    truth = np.random.default_rng(1).normal(size=(24, 3))
+    turn = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    found = 2.5 * truth @ turn + [1, 2, 3]
+    assert aligned_error(found, truth) == pytest.approx(0, abs=1e-12)
+    # A mirror image is not the same pose.
+    assert aligned_error(truth * [1, 1, -1], truth) > 0.3
 
 
 def test_one_wrong_joint_counts_a_twentyfourth():
