@@ -166,7 +166,8 @@ def test_every_option_arrives(run, tmp_path):
     (tmp_path / "weights").mkdir()
     arguments = (
         "--out r --mask mask.png --person 2 --resolution 128 --device cpu --size paper --body-model smpl.npz"
-        " --weights weights --seed 7 --no-texture --texture-size 512 --faces 5000 --optimise 7 --body-from both"
+        " --weights weights --seed 7 --no-texture --texture-size 512 --faces 5000 --optimise 7"
+        " --body-from both"
     )
     assert run("reconstruct", photo("a.png"), *arguments.split())[0] == 0
     (options, out, device) = Backend.seen[0]

@@ -4,9 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from pamir_blender.errors import Cancelled, NoPersonError, RequestError
+from pamir_blender.body.graph_network import GraphCmr, GraphCmrConfig
+from pamir_blender.errors import Cancelled, NoPersonError, RequestError, WeightsError
+from pamir_blender.pamir.weights import save_weights
 from pamir_blender.paths import models_dir
 from pamir_blender.pipeline import STAGES, Backend, ReconstructOptions
 
@@ -104,6 +107,48 @@ def test_same_seed_same_mesh(backend, job, tmp_path):
             np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
+def _t_pose_weights(folder):
+    """The shipped weights, and a GraphCMR that sees everybody in the T-pose in the middle of the crop."""
+    for kind in ("geometry", "texture"):
+        name = f"lite_{kind}.safetensors"
+        (folder / name).symlink_to(models_dir() / name)
+    torch.manual_seed(0)
+    network = GraphCmr(GraphCmrConfig.lite())
+    with torch.no_grad():
+        for layer in (network.graph_cnn.camera_output, network.regressor.output):
+            layer.weight.zero_()
+        network.graph_cnn.camera_output.bias.copy_(torch.tensor([0.9, 0.0, 0.0]))
+        # GraphCMR's space is ours turned by half a turn about x.
+        half_turn = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+        rotations = torch.cat([half_turn[None], torch.eye(3).expand(23, 3, 3)])
+        network.regressor.output.bias.copy_(torch.cat([rotations.flatten(), torch.zeros(10)]))
+    save_weights(folder / "lite_graphcmr.safetensors", network, {})
+
+
+def test_the_body_can_come_from_graphcmr(backend, tmp_path):
+    (tmp_path / "weights").mkdir()
+    _t_pose_weights(tmp_path / "weights")
+    quick = {**QUICK, "optimise": 0, "texture": False, "weights": str(tmp_path / "weights")}
+    poses = {}
+    for estimator in ("landmarks", "graphcmr", "both"):
+        options = ReconstructOptions(photo=str(EXAMPLE), estimator=estimator, **quick)
+        folder = backend.reconstruct(options, tmp_path / estimator)
+        report = _report(folder)
+        assert report["hypothesis"]["body_from"] == estimator
+        assert ("graphcmr" in report["weights"]) == (estimator != "landmarks")
+        poses[estimator] = np.array(report["body"]["pose"])
+    np.testing.assert_allclose(poses["graphcmr"], 0, atol=1e-3)
+    moved = np.abs(poses["both"] - poses["landmarks"]).max()
+    assert moved > 0.01
+    assert np.abs(poses["both"]).max() > 0.5
+
+
+def test_graphcmr_without_weights_is_refused(backend, tmp_path):
+    with pytest.raises(WeightsError, match=r"lite_graphcmr\.safetensors is missing"):
+        backend.reconstruct(ReconstructOptions(photo=str(EXAMPLE), estimator="graphcmr"), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_cancelling_in_any_stage_leaves_nothing(backend, tmp_path, stage):
     reached = []
@@ -131,7 +176,15 @@ def test_an_empty_picture_is_refused(backend, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"resolution": 100}, {"size": "huge"}, {"texture_size": 1}, {"person": 0}, {"faces": 3}]
+    "wrong",
+    [
+        {"resolution": 100},
+        {"size": "huge"},
+        {"texture_size": 1},
+        {"person": 0},
+        {"faces": 3},
+        {"estimator": "x"},
+    ],
 )
 def test_options_that_cannot_be(wrong):
     with pytest.raises(RequestError, match=next(iter(wrong)).rstrip("s")):

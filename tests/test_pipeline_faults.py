@@ -78,14 +78,14 @@ def test_weights_swapped_under_a_running_backend_do_not_mix(backend, tmp_path):
     for kind in ("geometry", "texture"):
         shutil.copy(models_dir() / f"lite_{kind}.safetensors", folder)
     options = ReconstructOptions(photo=str(EXAMPLE), weights=str(folder), **QUICK)
-    warm = Backend("cpu", estimator=backend.estimator)
+    warm = Backend("cpu", estimator=backend.estimators.landmarks)
     first = warm.reconstruct(options, tmp_path / "first")
     texture = folder / "lite_texture.safetensors"
     texture.write_bytes(texture.read_bytes()[:-1000])
     second = warm.reconstruct(options, tmp_path / "second")
     digests = [json.loads((f / "result.json").read_text("utf-8"))["weights"] for f in (first, second)]
     assert digests[0] == digests[1]
-    fresh = Backend("cpu", estimator=backend.estimator)
+    fresh = Backend("cpu", estimator=backend.estimators.landmarks)
     with pytest.raises(WeightsError, match=r"lite_texture\.safetensors cannot be used"):
         fresh.reconstruct(options, tmp_path / "third")
     assert not (tmp_path / "third").exists()

@@ -21,6 +21,11 @@ SIZES = (
     ("lite", "Lite", "The networks that come with the add-on; seconds on a laptop"),
     ("paper", "Paper", "The published paper's full-size networks; needs your own weights folder"),
 )
+BODY_FROM = (
+    ("landmarks", "Landmarks", "From the landmarks that the detector finds in the photo"),
+    ("graphcmr", "GraphCMR", "By the GraphCMR network of your weights folder"),
+    ("both", "Both", "From the landmarks, with GraphCMR's depth beside them; needs GraphCMR weights"),
+)
 
 
 class PAMIR_AP_preferences(bpy.types.AddonPreferences):
@@ -45,6 +50,9 @@ class PAMIR_AP_preferences(bpy.types.AddonPreferences):
         description="A folder with network weights of your own. Empty: those that come with the add-on",
         subtype="DIR_PATH",
     )
+    body_from: bpy.props.EnumProperty(
+        name="Body From", description="What finds the body in a photo", items=BODY_FROM
+    )
     results_folder: bpy.props.StringProperty(
         name="Results Folder",
         description="Where results are kept. Empty: the add-on's own folder in Blender's user files",
@@ -67,6 +75,10 @@ class PAMIR_AP_preferences(bpy.types.AddonPreferences):
         column.separator()
         column.prop(self, "size")
         column.prop(self, "weights_folder", placeholder="Comes with the add-on")
+        row = column.row()
+        # No GraphCMR weights come with the add-on, so without a folder there is nothing to choose.
+        row.enabled = bool(self.weights_folder) or self.body_from != "landmarks"
+        row.prop(self, "body_from")
         column.prop(self, "body_model", placeholder="Open body, comes with the add-on")
         column.separator()
         column.prop(self, "results_folder", placeholder=str(default_results_folder()))
@@ -88,6 +100,7 @@ class Defaults:
     size: str = "lite"
     body_model: str = ""
     weights_folder: str = ""
+    body_from: str = "landmarks"
     results_folder: str = ""
 
 
@@ -112,6 +125,7 @@ class Settings:
     size: str
     body_model: str | None
     weights_folder: str | None
+    body_from: str
     results_folder: Path
     log_folder: Path
 
@@ -128,6 +142,7 @@ def settings() -> Settings:
         size=preferences.size,
         body_model=_absolute(preferences.body_model) or None,
         weights_folder=_absolute(preferences.weights_folder) or None,
+        body_from=preferences.body_from,
         results_folder=Path(_absolute(preferences.results_folder) or default_results_folder()),
         log_folder=user_folder() / "logs",
     )

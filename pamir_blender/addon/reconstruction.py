@@ -95,6 +95,7 @@ def build_request(options: bpy.types.PropertyGroup, settings: Settings) -> proto
         seed=options.seed,
         texture=options.use_texture,
         optimise=OPTIMISE_ITERATIONS if options.use_optimise else 0,
+        estimator=settings.body_from,
         job=job,
     )
 

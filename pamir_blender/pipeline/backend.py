@@ -10,8 +10,7 @@ from pathlib import Path
 import torch
 
 from ..body.confidence import body_confidence
-from ..body.estimator import BodyEstimator, LandmarkEstimator
-from ..body.graphcmr import GraphCmrEstimator
+from ..body.estimator import BodyEstimator
 from ..body.landmarks import LandmarkModel, load_landmark_model
 from ..body.load import load_body_model
 from ..body.model import BodyModel
@@ -23,11 +22,11 @@ from ..options import PhotoOptions, ReconstructOptions, RegenerateOptions, Sugge
 from ..pamir.body_optimisation import optimise_body
 from ..pamir.devices import choose_device
 from ..pamir.networks import FieldNetworks, FieldOfPhoto, ImageMaps, load_networks
-from ..pamir.weights import find_weights, load_graphcmr
 from ..result import whole_folder
 from ..save import save_body_stage
 from .caches import Photos, Recent, photo_key
 from .clothe import Hypothesis, clothe, show, with_body
+from .estimators import Estimators
 from .job import STAGES, Job, OnProgress, memory_errors
 from .states import body_of, frame_of
 from .suggest import SUGGEST_SENTENCES, SUGGEST_SHARES, SUGGEST_STAGES, write_suggestions
@@ -47,11 +46,10 @@ class Backend:
 
     def __init__(self, device: str = "auto", estimator: BodyEstimator | None = None) -> None:
         self.device = choose_device(device)
-        self.estimator = estimator or LandmarkEstimator()
+        self.estimators = Estimators(estimator, self.device)
         self._bodies: dict[str | None, BodyModel] = {}
         self._landmarks: dict[str | None, LandmarkModel] = {}
         self._networks: dict[tuple[str, str | None], FieldNetworks] = {}
-        self._estimators: dict[tuple[str, str, str | None], BodyEstimator] = {}
         self._photos = Photos()
         self._maps: Recent[ImageMaps] = Recent(2)
 
@@ -101,14 +99,22 @@ class Backend:
             key, photo = self._photo(job, options)
             model = self.body_model(options.body_model)
             with job.stage("body") as progress:
-                body = self._estimator(options).estimate(
+                body = self.estimators.find(options).estimate(
                     photo, model, progress=progress, cancelled=job.cancelled, seed=options.seed
                 )
                 posed = pose_body(model, body)
             _show_body(folder, photo, posed, on_body)
             networks = self.networks(options.size, options.weights, texture=options.texture)
             features = self._features(job, key, photo, posed, options, networks, texture=options.texture)
-            made = Hypothesis(photo, posed, networks, features, kind="estimate")
+            made = Hypothesis(
+                photo,
+                posed,
+                networks,
+                features,
+                kind="estimate",
+                body_from=options.estimator,
+                body_weights=self.estimators.digests(options),
+            )
             if options.optimise:
                 made = self._optimise(job, made, options, options.optimise)
                 if made.posed is not posed:
@@ -176,20 +182,6 @@ class Backend:
         body = body_of(state, model.name)
         confidence = body_confidence(photo.landmarks, model, self.landmark_model(options.body_model), body)
         return pose_body(model, replace(body, confidence=confidence), frame_of(state))
-
-    def _estimator(self, options: ReconstructOptions) -> BodyEstimator:
-        """What the options want the body to come from; GraphCMR's weights are loaded once."""
-        if options.estimator == "landmarks":
-            return self.estimator
-        key = options.estimator, options.size, options.weights
-        if key not in self._estimators:
-            folder = Path(options.weights) if options.weights else None
-            network = load_graphcmr(find_weights("graphcmr", options.size, folder))
-            graphcmr = GraphCmrEstimator(network, device=self.device)
-            self._estimators[key] = (
-                graphcmr if options.estimator == "graphcmr" else LandmarkEstimator(prior=graphcmr)
-            )
-        return self._estimators[key]
 
     def _optimise(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ class Hypothesis:
     """What a surface is made from, and how its body came about.
 
     ``kind`` "estimate", "regenerated" or "suggested"; ``edited`` names of joints that the artist posed;
-    ``flipped`` limbs mirrored in depth; ``optimisation`` the report on body reference optimisation or None.
+    ``flipped`` limbs mirrored in depth; ``optimisation`` the report on body reference optimisation or None;
+    ``body_from`` what found the body, or "given", and ``body_weights`` the digests of networks for it.
     """
 
     photo: Photo
@@ -34,6 +35,8 @@ class Hypothesis:
     edited: tuple[str, ...] = ()
     flipped: tuple[str, ...] = ()
     optimisation: dict[str, Any] | None = None
+    body_from: str = "given"
+    body_weights: dict[str, str] = field(default_factory=dict)
 
 
 def with_body(made: Hypothesis, posed: PosedBody) -> Hypothesis:
@@ -96,7 +99,7 @@ def _surface(job: Job, made: Hypothesis, resolution: int) -> Extraction:
 
 
 def _report(job: Job, made: Hypothesis, options: PhotoOptions, extraction: Extraction) -> dict[str, Any]:
-    common = {field.name: getattr(options, field.name) for field in fields(PhotoOptions)}
+    common = {option.name: getattr(options, option.name) for option in fields(PhotoOptions)}
     return {
         "version": __version__,
         "surface": {
@@ -107,10 +110,15 @@ def _report(job: Job, made: Hypothesis, options: PhotoOptions, extraction: Extra
             "components": extraction.components,
             "dropped_fraction": round(extraction.dropped_fraction, 5),
         },
-        "hypothesis": {"kind": made.kind, "edited": list(made.edited), "flipped": list(made.flipped)},
+        "hypothesis": {
+            "kind": made.kind,
+            "edited": list(made.edited),
+            "flipped": list(made.flipped),
+            "body_from": made.body_from,
+        },
         "optimisation": made.optimisation,
         "options": common,
-        "weights": made.networks.digests,
+        "weights": made.networks.digests | made.body_weights,
         "device": str(made.networks.device),
         "versions": versions(),
         "timings": job.timings,

@@ -38,9 +38,11 @@ def test_options_reach_the_worker(addon, photo, tmp_path):
     options.person, options.resolution, options.seed, options.use_texture = 2, "128", 7, False
     preferences = get_preferences()
     preferences.device, preferences.weights_folder = "cpu", str(tmp_path)
+    preferences.body_from = "both"
     request = build_request(options, settings())
     assert (request.person, request.resolution, request.seed, request.texture) == (2, 128, 7, False)
     assert (request.device, request.weights, request.mask) == ("cpu", str(tmp_path), photo("mask"))
+    assert request.estimator == "both"
     assert Path(request.out).parent == tmp_path / "results"
     bpy.ops.pamir.reconstruct()
     (written,) = (tmp_path / "results").glob("fine-*/options.txt")

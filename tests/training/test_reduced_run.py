@@ -5,8 +5,8 @@ import json
 import cv2
 import numpy as np
 
-from pamir_blender.pamir.weights import load_geometry, load_graphcmr, load_texture, read_card
 from pamir_blender.errors import PhotoError
+from pamir_blender.pamir.weights import load_geometry, load_graphcmr, load_texture, read_card
 from pamir_blender.training import body_report, registration_report, train
 from pamir_blender.training.avatars import avatar_list, load_avatar
 

@@ -25,6 +25,7 @@ def report_text(context: bpy.types.Context) -> str:
         "NVIDIA driver": "seen" if managed.nvidia_driver() else "not seen",
         "Networks": now.size,
         "Weights folder": now.weights_folder or "comes with the add-on",
+        "Body from": now.body_from,
         "Body model": "the user's own" if now.body_model else "open body",
         "Results folder": now.results_folder,
         "Online access": "allowed" if bpy.app.online_access else "not allowed",
