@@ -15,6 +15,7 @@ from skimage.measure import marching_cubes
 from ..contracts import Surface
 from ..errors import SurfaceError
 from .field import FieldSampler, Lattice, Query, sample_near_surface
+from .smooth import steps_for, taubin
 
 _HINT_SHARE = 0.003  # of the hint's points: a hand or a foot, not a stray blob
 _HINT_REACH = 0.02  # box units from the hint to a piece that belongs to it
@@ -42,6 +43,7 @@ def extract(
     chunk: int = 16384,
     threshold: float = 0.5,
     hint: np.ndarray | None = None,
+    smooth: bool = True,
     device: torch.device | str | None = None,
     progress: Callable[[float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -52,7 +54,7 @@ def extract(
     called with at most ``chunk`` points. ``resolution`` cells a side: any multiple of 32 up to 512.
     ``hint`` (H, 3) box points where the person is known to be, say the body's vertices: refined first, and
     pieces apart from the largest are kept if they cover part of it (a foot below a hem); without it only
-    the largest is.
+    the largest is. ``smooth`` takes the grid's steps out of it.
     Raises :class:`SurfaceError` when there is no surface, :class:`Cancelled` when ``cancelled()`` turns true.
     """
     sampler = FieldSampler(
@@ -62,6 +64,8 @@ def extract(
     vertices, faces = march(lattice, cells)
     sampler.check_cancelled()
     vertices, faces, dropped, components = keep_person(vertices, faces, hint)
+    if smooth:
+        vertices = np.clip(taubin(vertices, faces, steps_for(resolution)), -0.5, 0.5)
     if progress is not None:
         progress(1.0)
     surface = Surface(vertices.astype(np.float32), faces.astype(np.int32))
