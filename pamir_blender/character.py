@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .contracts import LIMBS, Photo, PosedBody, Surface
-from .pamir.colour import ColourQuery, PhotoColours, PhotoVisibility, blend, query_colours
+from .pamir.colour import ColourQuery, PhotoColours, PhotoVisibility, blend, facing_share, query_colours
 from .rigging.atlas import build_atlas
 from .rigging.bake import SurfacePoints, bake_texture
 from .rigging.decimate import decimate
@@ -86,20 +86,38 @@ def build_character(
     return Character(**{f.name: getattr(rigged, f.name) for f in fields(Rigged)}, corner_uv=atlas.corner_uv)
 
 
+WhereShown = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""Box points (N, 3) and unit normals (N, 3) to where the photo shows them, their normals there, and the (N,)
+bool of those that are elsewhere."""
+
+
+def _seen(
+    points: np.ndarray, normals: np.ndarray, visibility: PhotoVisibility, shown: WhereShown | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the photo shows box points (N, 3), and how well (N,): by the mesh, or facing the viewer there."""
+    if shown is None:
+        return points, visibility(points, normals)
+    places, turned, elsewhere = shown(points, normals)
+    seen = visibility(points, normals)
+    seen[elsewhere] = facing_share(turned[elsewhere])
+    return places, seen
+
+
 def color_vertices(
     vertices: np.ndarray,
     faces: np.ndarray,
     photo: Photo,
     query: ColourQuery,
     *,
+    shown: WhereShown | None = None,
     device: torch.device,
     cancelled: Callable[[], bool],
 ) -> np.ndarray:
-    """Colours (W, 3) uint8 of a mesh's vertices (W, 3), box frame, by eq. 13."""
-    predicted = query_colours(vertices, query, device=device, cancelled=cancelled)
-    seen = PhotoVisibility(vertices, faces)(vertices, vertex_normals(vertices, faces))
+    """Colours (W, 3) uint8 of a mesh's vertices (W, 3), box frame, by eq. 13; ``shown`` as for `paint`."""
+    places, seen = _seen(vertices, vertex_normals(vertices, faces), PhotoVisibility(vertices, faces), shown)
+    predicted = query_colours(places, query, device=device, cancelled=cancelled)
     colours = PhotoColours(photo.image, photo.mask, photo.window)
-    return np.round(blend(vertices, predicted, colours, seen) * 255).astype(np.uint8)
+    return np.round(blend(places, predicted, colours, seen) * 255).astype(np.uint8)
 
 
 def paint(
@@ -109,6 +127,7 @@ def paint(
     query: ColourQuery,
     *,
     texture_size: int,
+    shown: WhereShown | None = None,
     device: torch.device,
     progress: Progress,
     cancelled: Callable[[], bool],
@@ -116,24 +135,29 @@ def paint(
     """Colour the full surface's vertices and the character's texture by eq. 13.
 
     The network is asked at the vertices, for its colours vary slowly; the photo is asked at every texel.
+    ``shown`` says where the photo shows a point of the mesh, if that is not where the point is.
     """
     colours = PhotoColours(photo.image, photo.mask, photo.window)
     normals = vertex_normals(surface.vertices, surface.faces)
+    visibility = PhotoVisibility(surface.vertices, surface.faces)
+    places, seen = _seen(surface.vertices, normals, visibility, shown)
     predicted = query_colours(
-        surface.vertices,
+        places,
         query,
         device=device,
         progress=lambda fraction: progress(0.4 * fraction),
         cancelled=cancelled,
     )
-    visibility = PhotoVisibility(surface.vertices, surface.faces)
-    blended = blend(surface.vertices, predicted, colours, visibility(surface.vertices, normals))
+    blended = blend(places, predicted, colours, seen)
     painted = replace(surface, colors=np.round(blended * 255).astype(np.uint8))
-    coarse = query_colours(character.vertices, query, device=device, cancelled=cancelled)
+    corners, _ = _seen(
+        character.vertices, vertex_normals(character.vertices, character.faces), visibility, shown
+    )
+    coarse = query_colours(corners, query, device=device, cancelled=cancelled)
 
     def texel_colour(points: SurfacePoints) -> np.ndarray:
-        seen = visibility(points.points, points.normals)
-        return blend(points.points, points.interpolate(coarse), colours, seen)
+        places, seen = _seen(points.points, points.normals, visibility, shown)
+        return blend(places, points.interpolate(coarse), colours, seen)
 
     texture = bake_texture(
         character.vertices,

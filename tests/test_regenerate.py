@@ -1,12 +1,15 @@
 """The same photo with another body: regenerate, preview and suggest, with the shipped weights."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 from pamir_blender.body_state import BodyState
+from pamir_blender.contracts import JOINT_NAMES
 from pamir_blender.errors import Cancelled, RequestError
 from pamir_blender.paths import models_dir
 from pamir_blender.pipeline import Backend, ReconstructOptions, RegenerateOptions, SuggestOptions
@@ -169,3 +172,36 @@ def test_thumbnails_are_small_and_cut_out(first):
         assert picture.size == (256, 256) and picture.mode == "RGBA"
         alpha = np.asarray(picture)[..., 3]
     assert alpha.max() == 255 and (alpha == 0).mean() > 0.3
+
+
+def test_a_limb_posed_against_the_photo_is_whole_and_not_twice_there(backend, saved, tmp_path):
+    """An arm raised sideways, where the photo shows background."""
+    joint, wrist = JOINT_NAMES.index("left_shoulder"), JOINT_NAMES.index("left_wrist")
+    pose = np.array(saved.body.pose, float)
+    pose[joint] = (Rotation.from_rotvec([0, 0, 0.6]) * Rotation.from_rotvec(pose[joint])).as_rotvec()
+    body = replace(saved.body, pose=tuple(map(tuple, pose)))
+    options = RegenerateOptions(**QUICK, body=body, edited=("left_shoulder",))
+    after = backend.regenerate(options, tmp_path / "raised")
+    untouched = backend.regenerate(RegenerateOptions(**QUICK, body=saved.body), tmp_path / "same")
+    ends = [wrist_place(scene(folder), wrist) for folder in (untouched, after)]
+    assert np.linalg.norm(ends[1] - ends[0]) > 0.2
+    surface = posed_vertices(scene(after))
+    near = [np.linalg.norm(surface - end, axis=1).min() for end in ends]
+    was = np.linalg.norm(posed_vertices(scene(untouched)) - ends[0], axis=1).min()
+    assert max(near[1], was) < 0.045  # metres: the wrist is around its bone
+    assert near[0] > 0.06  # and has left where it was; the hip is that near
+
+
+def wrist_place(arrays, joint):
+    """The mean of a posed body's skin that a joint moves, in the character's metres."""
+    from pamir_blender.body.load import load_body_model
+    from pamir_blender.body.posed import pose_body
+    from pamir_blender.camera import Placement
+    from pamir_blender.contracts import Body
+
+    scale, *translation = arrays["body_placement"]
+    model = load_body_model()
+    body = Body(arrays["betas"], arrays["pose"], Placement(float(scale), tuple(translation)), model.name)
+    shape = pose_body(model, body)
+    metres = (shape.vertices - translation) / scale + arrays["body_offset"]
+    return metres[shape.skinning_weights[:, joint] > 0.6].mean(axis=0)

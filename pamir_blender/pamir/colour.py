@@ -136,6 +136,13 @@ def blend(
     return alpha * photo.sample(points) + (1 - alpha) * predicted[:, :3]
 
 
+def facing_share(normals: np.ndarray, grazing: tuple[float, float] = (0.0, 0.25)) -> np.ndarray:
+    """(N,) float32: 0 where unit normals (N, 3) turn away, rising to 1 where z goes through ``grazing``."""
+    low, high = grazing
+    facing = np.clip((normals[:, 2] - low) / (high - low), 0, 1)
+    return (facing * facing * (3 - 2 * facing)).astype(np.float32)
+
+
 class PhotoVisibility:
     """What of a mesh the photo shows, from one depth buffer of ``size`` pixels a side."""
 
@@ -163,6 +170,4 @@ class PhotoVisibility:
         last = self._depth.shape[0] - 1
         place = np.floor(box_to_crop(points) * self._scale).astype(int).clip(0, last)
         shown = points[:, 2] >= self._depth[place[:, 1], place[:, 0]] - margin
-        low, high = grazing
-        facing = np.clip((normals[:, 2] - low) / (high - low), 0, 1)
-        return (shown * facing * facing * (3 - 2 * facing)).astype(np.float32)
+        return shown * facing_share(normals, grazing)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..contracts import Photo, PosedBody
 from .config import GeometryConfig, TextureConfig, VolumeEncoderConfig
+from .field import Query
 from .field_features import FieldFeatures
 from .geometry import GeometryNetwork
 from .semantic import voxelise_semantic
@@ -104,12 +105,16 @@ class FieldNetworks:
         posed: PosedBody,
         resolution: int,
         *,
+        change: Callable[[Query], Query] = lambda query: query,
         progress: Callable[[float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Extraction:
-        """The clothed surface in the box, looked for first where the body is."""
+        """The clothed surface in the box, looked for first where the body is.
+
+        ``change`` makes the field that is searched out of the network's.
+        """
         return extract(
-            self.occupancy(features),
+            change(self.occupancy(features)),
             resolution,
             hint=posed.vertices,
             device=self.device,

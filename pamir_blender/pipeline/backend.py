@@ -27,6 +27,7 @@ from ..save import save_body_stage
 from .caches import Photos, Recent, photo_key
 from .clothe import Hypothesis, clothe, show, with_body
 from .estimators import Estimators
+from .held_limbs import hold_limbs
 from .job import STAGES, Job, OnProgress, memory_errors
 from .states import body_of, frame_of
 from .suggest import SUGGEST_SENTENCES, SUGGEST_SHARES, SUGGEST_STAGES, write_suggestions
@@ -146,6 +147,7 @@ class Backend:
             made = Hypothesis(photo, posed, networks, features, kind="regenerated", edited=options.edited)
             if options.optimise:
                 made = self._optimise(job, made, options, options.optimise, frame=posed.frame)
+            made = self._held(job, made, options)
             (show if options.preview else clothe)(job, made, options, folder)
         return Path(out)
 
@@ -182,6 +184,22 @@ class Backend:
         body = body_of(state, model.name)
         confidence = body_confidence(photo.landmarks, model, self.landmark_model(options.body_model), body)
         return pose_body(model, replace(body, confidence=confidence), frame_of(state))
+
+    def _held(self, job: Job, made: Hypothesis, options: RegenerateOptions) -> Hypothesis:
+        """``made`` with the edited limbs held that the photo shows nothing of."""
+        if not options.edited:
+            return made
+        model = self.body_model(options.body_model)
+        shown = self.estimators.landmarks.estimate(made.photo, model, cancelled=job.cancelled)
+        held = hold_limbs(
+            made.photo,
+            made.posed,
+            pose_body(model, shown),
+            options.edited,
+            made.networks.occupancy(made.features),
+            device=made.networks.device,
+        )
+        return replace(made, held=held)
 
     def _optimise(
         self,

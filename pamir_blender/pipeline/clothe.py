@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..character import build_character, color_vertices, paint, rig
+from ..character import WhereShown, build_character, color_vertices, paint, rig
 from ..check import versions
 from ..contracts import Photo, PosedBody
 from ..options import PhotoOptions
@@ -15,6 +15,7 @@ from ..pamir.networks import FieldNetworks, FieldOfPhoto
 from ..pamir.surface import Extraction
 from ..result import write_json
 from ..save import save_character, save_preview
+from .held_limbs import HeldLimbs
 from .job import Job
 
 
@@ -24,7 +25,8 @@ class Hypothesis:
 
     ``kind`` "estimate", "regenerated" or "suggested"; ``edited`` names of joints that the artist posed;
     ``flipped`` limbs mirrored in depth; ``optimisation`` the report on body reference optimisation or None;
-    ``body_from`` what found the body, or "given", and ``body_weights`` the digests of networks for it.
+    ``body_from`` what found the body, or "given", and ``body_weights`` the digests of networks for it;
+    ``held`` limbs that the artist posed where the photo shows none.
     """
 
     photo: Photo
@@ -37,6 +39,7 @@ class Hypothesis:
     optimisation: dict[str, Any] | None = None
     body_from: str = "given"
     body_weights: dict[str, str] = field(default_factory=dict)
+    held: HeldLimbs | None = None
 
 
 def with_body(made: Hypothesis, posed: PosedBody) -> Hypothesis:
@@ -63,6 +66,7 @@ def clothe(job: Job, made: Hypothesis, options: PhotoOptions, folder: Path) -> N
                 photo,
                 networks.colour(made.features),
                 texture_size=options.texture_size,
+                shown=_shown(made),
                 device=networks.device,
                 progress=progress,
                 cancelled=job.cancelled,
@@ -83,6 +87,7 @@ def show(job: Job, made: Hypothesis, options: PhotoOptions, folder: Path) -> Non
             character.faces,
             photo,
             networks.colour(made.features),
+            shown=_shown(made),
             device=networks.device,
             cancelled=job.cancelled,
         )
@@ -93,9 +98,14 @@ def show(job: Job, made: Hypothesis, options: PhotoOptions, folder: Path) -> Non
 
 def _surface(job: Job, made: Hypothesis, resolution: int) -> Extraction:
     with job.stage("surface") as progress:
+        held = {} if made.held is None else {"change": made.held.over}
         return made.networks.surface(
-            made.features, made.posed, resolution, progress=progress, cancelled=job.cancelled
+            made.features, made.posed, resolution, progress=progress, cancelled=job.cancelled, **held
         )
+
+
+def _shown(made: Hypothesis) -> WhereShown | None:
+    return None if made.held is None else made.held.where_shown
 
 
 def _report(job: Job, made: Hypothesis, options: PhotoOptions, extraction: Extraction) -> dict[str, Any]:
