@@ -16,6 +16,7 @@ from .config import GeometryConfig, TextureConfig, VolumeEncoderConfig
 from .field import Query
 from .field_features import FieldFeatures
 from .geometry import GeometryNetwork
+from .mouth import find_mouth
 from .semantic import voxelise_semantic
 from .surface import Extraction, extract
 from .texture import TextureNetwork
@@ -111,10 +112,11 @@ class FieldNetworks:
     ) -> Extraction:
         """The clothed surface in the box, looked for first where the body is.
 
-        ``change`` makes the field that is searched out of the network's.
+        ``change`` makes the field that is searched out of the network's, whose hollow mouth is filled.
         """
+        field, mouth = self.occupancy(features), find_mouth(posed.template, posed.vertices)
         return extract(
-            change(self.occupancy(features)),
+            change(field if mouth is None else mouth.over(field)),
             resolution,
             hint=posed.vertices,
             device=self.device,
