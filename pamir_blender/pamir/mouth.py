@@ -14,9 +14,9 @@ from torch import Tensor
 
 from .field import Query
 
-_BEHIND_NOSE = np.array([0.0, -0.044, -0.07])
+_BEHIND_NOSE = np.array([0.0, -0.042, -0.071])
 """Metres from the tip of the nose to the pocket's middle, in the T-pose."""
-_RADII = np.array([0.036, 0.04, 0.044])
+_RADII = np.array([0.034, 0.036, 0.043])
 _HEAD = 0.12  # metres about the head's middle whose skin tells where the head is
 _MIDDLE = np.array([0.0, 0.0, -0.09])  # from the nose
 _LEAST = 30  # vertices of a head
