@@ -5,6 +5,8 @@ import json
 import cv2
 import numpy as np
 
+from pamir_blender.camera import Placement
+from pamir_blender.contracts import Body
 from pamir_blender.errors import PhotoError
 from pamir_blender.pamir.weights import load_geometry, load_graphcmr, load_texture, read_card
 from pamir_blender.training import body_report, registration_report, train
@@ -66,7 +68,7 @@ def test_graphcmr_trains_on_the_same_data(data, tmp_path):
 
 
 def test_bodies_from_the_pictures_are_compared(data, capsys, monkeypatch):
-    """The made-up avatar has no face that the detector would find; a photo of it is given instead."""
+    """The made-up avatar has no face that the detector would find: photo and first body are given instead."""
     from pamir_blender.training.evaluation.data_set import given_photo
 
     found = []
@@ -78,7 +80,15 @@ def test_bodies_from_the_pictures_are_compared(data, capsys, monkeypatch):
             raise PhotoError("Nobody was found.")
         return given_photo(str(path), picture[..., :3], picture[..., 3] / np.float32(255))
 
+    class TPose:
+        name = "landmarks"
+
+        def estimate(self, photo, model, **_):
+            placement = Placement(0.42, (0.0, 0.0, 0.0))
+            return Body(np.zeros(10, np.float32), np.zeros((24, 3), np.float32), placement, model.name)
+
     monkeypatch.setattr(body_report, "prepare_photo", prepare)
+    monkeypatch.setattr(body_report, "LandmarkEstimator", TPose)
     assert body_report.main([str(data / "val")]) == 0
     told = capsys.readouterr().out
     assert "1 pictures" in told
