@@ -88,12 +88,12 @@ def test_the_raised_arm_is_held_and_nothing_else(scene):
 def test_the_surface_is_around_the_raised_arm_as_thick_as_its_clothes(scene):
     _, raised, held = scene
     inside, skin = joint(raised, WRIST), joint(raised, HAND)
-    assert held.occupancy(np.stack([inside, skin])).min() > 0.9
+    assert held.change(np.stack([inside, skin]))[0].min() > 0.9
     assert held.clothes == pytest.approx(0.006, abs=0.003)
     normals = vertex_normals(raised.vertices, raised.faces)
     arm = np.flatnonzero(raised.skinning_weights[:, JOINT_NAMES.index("left_elbow")] > 0.9)
     for step, low, high in ((-0.004, 0.9, 1.0), (held.clothes + 0.006, 0.0, 0.1)):
-        values = held.occupancy(raised.vertices[arm] + normals[arm] * step)
+        values, _ = held.change(raised.vertices[arm] + normals[arm] * step)
         assert low <= np.median(values) <= high
 
 

@@ -29,7 +29,8 @@ REACH = 0.05
 """Box units from the posed skin within which the held limb decides; a thigh's radius is less."""
 
 SLACK = 0.008
-"""Box units beyond the clothes up to which the field keeps what is where the photo shows a held limb."""
+"""Box units beyond the clothes up to which the field keeps what is where the photo shows a held limb; it
+fades over as much again."""
 
 _STEPS = np.linspace(0.0, 0.02, 9, dtype=np.float32)
 _EDGE = 0.0015  # box units over which the held limb's occupancy falls
@@ -54,6 +55,8 @@ class HeldLimbs:
         self._tree, self._shown_tree = cKDTree(posed.vertices), cKDTree(shown.vertices)
         self._normals = vertex_normals(posed.vertices, posed.faces)
         self._turns = shown.transforms[:, :3, :3] @ posed.transforms[:, :3, :3].transpose(0, 2, 1)
+        places = np.concatenate([posed.vertices[held > 0], shown.vertices[limb > 0.1]])
+        self._low, self._high = places.min(axis=0) - REACH, places.max(axis=0) + REACH
 
     def over(self, query: Query) -> Query:
         """The field with the held limbs added."""
@@ -64,26 +67,27 @@ class HeldLimbs:
             near = self._near(places)
             if len(near):
                 index = torch.from_numpy(near).to(occupancy.device)
-                limb = torch.from_numpy(self.occupancy(places[near])).to(occupancy)
-                left = torch.from_numpy(self.left(places[near])).to(occupancy)
+                inside, gone = self.change(places[near])
+                limb, left = (torch.from_numpy(part).to(occupancy) for part in (inside, gone))
                 occupancy = occupancy.index_copy(0, index, torch.maximum(occupancy[index] * (1 - left), limb))
             return occupancy
 
         return held_query
 
-    def occupancy(self, points: np.ndarray) -> np.ndarray:
-        """(N,) of the held limbs alone, clothed, at box points (N, 3); one half on their surface."""
-        weight, index = _around(self._tree, points)
-        share = (self.held[index] * weight).sum(axis=1)
-        inside = 0.5 - 0.5 * np.tanh((self._outwards(points) - self.clothes) / (2 * _EDGE))
-        return (inside * share).astype(np.float32)
+    def change(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the held limbs add at box points (N, 3), and what they take: two (N,) float32 in [0, 1].
 
-    def left(self, points: np.ndarray) -> np.ndarray:
-        """(N,) in [0, 1]: how surely box points (N, 3) are where a held limb was, and no longer is."""
-        weight, index = _around(self._shown_tree, points)
-        share = (self.limb[index] * weight).sum(axis=1)
-        away = np.clip((self._outwards(points) - self.clothes) / SLACK - 1, 0, 1)
-        return (share * away).astype(np.float32)
+        First the occupancy of the held limbs alone, clothed, one half on their surface; second how surely the
+        photo shows a held limb there that is there no longer.
+        """
+        distance, weight, index = _nearest(self._tree, points)
+        along = ((points[:, None] - self.posed.vertices[index]) * self._normals[index]).sum(axis=2)
+        # Signed, positive outside; far from the skin the plain distance, whose sign is sure.
+        skin = np.where(distance < REACH, (along * weight).sum(axis=1), distance)
+        beyond = skin - self.clothes
+        limb = (0.5 - 0.5 * np.tanh(beyond / (2 * _EDGE))) * self._share(self.held, distance, weight, index)
+        left = np.clip(beyond / SLACK - 1, 0, 1) * self._share(self.limb, *_nearest(self._shown_tree, points))
+        return limb.astype(np.float32), left.astype(np.float32)
 
     def where_shown(
         self, points: np.ndarray, normals: np.ndarray
@@ -93,8 +97,8 @@ class HeldLimbs:
         Third the (N,) bool whether they were moved: the others belong to no held limb and stay.
         """
         near = self._near(points)
-        weight, index = _around(self._tree, points[near])
-        on_limb = (self.held[index] * weight).sum(axis=1) > 0.5
+        distance, weight, index = _nearest(self._tree, points[near])
+        on_limb = self._share(self.held, distance, weight, index) > 0.5
         moved, first = np.zeros(len(points), bool), index[on_limb, 0]
         moved[near[on_limb]] = True
         turn = self._turns[self.posed.skinning_weights[first].argmax(axis=1)]
@@ -105,27 +109,21 @@ class HeldLimbs:
         turned[moved] = np.einsum("nij,nj->ni", turn, normals[moved])
         return places, turned, moved
 
-    def _outwards(self, points: np.ndarray) -> np.ndarray:
-        """(N,) signed distance from the posed skin, positive outside; beyond reach the plain distance."""
-        distance, index = self._tree.query(points, k=_NEAREST)
-        weight = 1.0 / (distance + 1e-4) ** 2
-        weight /= weight.sum(axis=1, keepdims=True)
-        along = ((points[:, None] - self.posed.vertices[index]) * self._normals[index]).sum(axis=2)
-        return np.where(distance[:, 0] < REACH, (along * weight).sum(axis=1), distance[:, 0])
-
     def _near(self, points: np.ndarray) -> np.ndarray:
         """The numbers of the points (N, 3) that are worth a closer look."""
-        limb = np.concatenate([self.posed.vertices[self.held > 0], self.shown.vertices[self.limb > 0.1]])
-        low, high = limb.min(axis=0) - REACH, limb.max(axis=0) + REACH
-        return np.flatnonzero(((points > low) & (points < high)).all(axis=1))
+        return np.flatnonzero(((points > self._low) & (points < self._high)).all(axis=1))
+
+    @staticmethod
+    def _share(of: np.ndarray, distance: np.ndarray, weight: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """(N,) the mean of a vertex quantity ``of`` (V,) at the nearest vertices; 0 beyond reach."""
+        return (of[index] * weight).sum(axis=1) * (distance < REACH)
 
 
-def _around(tree: cKDTree, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (N, k) and numbers (N, k) of each point's nearest vertices; weights 0 beyond reach."""
+def _nearest(tree: cKDTree, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distance (N,) to the nearest vertex, and weights (N, k) and numbers (N, k) of the nearest k."""
     distance, index = tree.query(points, k=_NEAREST)
     weight = 1.0 / (distance + 1e-4) ** 2
-    weight /= weight.sum(axis=1, keepdims=True)
-    return weight * (distance[:, :1] < REACH), index
+    return distance[:, 0], weight / weight.sum(axis=1, keepdims=True), index
 
 
 def hold_limbs(
