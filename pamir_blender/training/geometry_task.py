@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from ..pamir.geometry import GeometryNetwork
 from ..pamir.weights import save_weights
 from .batches import Batch, outline_weights
-from .loose_cloth import add_loose_cloth
+from .loose_cloth import with_loose_cloth
 from .losses import OccupancyLoss, occupancy_loss
 from .metrics import mean_scores
 from .validation import ViewData, body_scores, field_iou, mesh_scores, spread
@@ -44,17 +45,10 @@ class GeometryTask:
     ) -> None:
         self.network, self.held_out, self.body_faces = network, held_out, body_faces
         self.export_path, self.kind, self.outline = export_path, loss, outline
-        self.loose_cloth = loose_cloth
+        self.augment = partial(with_loose_cloth, probability=loose_cloth)
         self.field_views, self.mesh_views, self.mesh_resolution = field_views, mesh_views, mesh_resolution
         self.card = card or {}
         self._body_alone: dict[str, float] | None = None
-
-    def augment(self, batch: Batch) -> Batch:
-        """Loose cloth in some samples; on the CPU, in the order of torch's random numbers."""
-        if not self.loose_cloth:
-            return batch
-        rng = np.random.default_rng(int(torch.randint(1 << 31, ())))
-        return add_loose_cloth(batch, self.loose_cloth, rng)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The occupancy loss of one batch, and the share of points on the right side."""

@@ -62,16 +62,13 @@ class GraphCmrTask:
     ) -> None:
         self.network, self.held_out, self.export_path, self.views = network, held_out, export_path, views
         self.card = card or {}
+        self.augment = unchanged
         network.attach(graph)
         self._whole = SubsetBody(model)
         self._some = SubsetBody(model, np.arange(0, model.vertex_count, regressed_vertices))
         self._down = _sparse(graph.downsample)
         joints = np.asarray(graph.upsample.T @ model.joint_regressor.numpy().T).T
         self._joints = torch.from_numpy(np.ascontiguousarray(joints, np.float32))
-
-    def augment(self, batch: Batch) -> Batch:
-        """Nothing: the data set augments picture and body together."""
-        return batch
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The losses of one batch by name; lengths in metres, projections in normalised image coordinates."""
@@ -138,6 +135,11 @@ class GraphCmrTask:
             "some": whole[:, self._some.index],
             "rotations": rotations,
         }
+
+
+def unchanged(batch: Batch) -> Batch:
+    """``batch`` itself: the data set augments picture and body together."""
+    return batch
 
 
 def _turned(rotations: Tensor) -> Tensor:

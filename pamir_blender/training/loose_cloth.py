@@ -29,6 +29,13 @@ CLEARANCE = 0.04
 """Box units about the sheet within which the view's own labels no longer hold."""
 
 
+def with_loose_cloth(batch: Batch, probability: float) -> Batch:
+    """:func:`add_loose_cloth` drawn from torch's random numbers; without any, the very ``batch``."""
+    if not probability:
+        return batch
+    return add_loose_cloth(batch, probability, np.random.default_rng(int(torch.randint(1 << 31, ()))))
+
+
 def add_loose_cloth(batch: Batch, probability: float, rng: np.random.Generator) -> Batch:
     """``batch`` with cloth added to a random ``probability`` of its samples, and ``"weights"`` (B, N).
 

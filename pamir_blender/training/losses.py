@@ -68,7 +68,9 @@ def texture_loss(
     }
     if visible is not None:
         alpha = rgba[..., 3].clamp(1e-4, 1.0 - 1e-4)
-        parts["alpha"] = F.binary_cross_entropy(alpha, visible.float())
+        seen = visible.float()
+        # Written out: autocast on a GPU refuses torch's own, whatever the numbers' format.
+        parts["alpha"] = -(seen * alpha.log() + (1.0 - seen) * (1.0 - alpha).log()).mean()
     parts["total"] = parts["raw"] + parts["blended"]
     parts["total"] = parts["total"] + alpha_weight * parts["alpha"] + hue_weight * parts["hue"]
     return parts

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
+from ..pamir.mouth import Mouth, find_mouth
 from .avatars import ClothedSubject
 from .poses import SampledPose
 from .registration import RegisteredBody, follow_pose
@@ -24,7 +25,8 @@ class PosedSubject:
     """A clothed subject and its true body in one pose, subject frame (metres, pelvis near the origin).
 
     ``vertices``, ``normals`` (V, 3); ``body_vertices`` (6890, 3); ``body_scale`` metres per body metre;
-    ``body_rotations`` (24, 3, 3); ``follow_error`` metres, how exactly the body follows the clothes' motion.
+    ``body_rotations`` (24, 3, 3); ``follow_error`` metres, how exactly the body follows the clothes' motion;
+    ``mouth`` the pocket of air that avatars have behind their lips, None to leave it empty.
     """
 
     subject: ClothedSubject
@@ -36,9 +38,16 @@ class PosedSubject:
     body_vertices: np.ndarray
     mode: str
     follow_error: float
+    mouth: Mouth | None = None
 
     def is_inside(self, points: np.ndarray) -> np.ndarray:
         """(N,) bool occupancy of ``points`` (N, 3): the person is solid, hair cards are thin solids."""
+        filled = self._is_filled(points)
+        if self.mouth is not None:
+            filled |= self.mouth.occupancy(torch.from_numpy(np.asarray(points, np.float32))).numpy() > 0.5
+        return filled
+
+    def _is_filled(self, points: np.ndarray) -> np.ndarray:
         subject = self.subject
         if not subject.sheets:
             return inside(self.vertices, subject.faces, points)
@@ -120,4 +129,5 @@ def pose_subject(
         body_vertices=(body_vertices - origin).astype(np.float32),
         mode=pose.mode,
         follow_error=error,
+        mouth=find_mouth(body.template.numpy(), body_vertices - origin),
     )

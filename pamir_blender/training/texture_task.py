@@ -47,10 +47,7 @@ class TextureTask:
         self.network, self.geometry = network, geometry.eval().requires_grad_(False)
         self.held_out, self.export_path, self.views = held_out, export_path, views
         self.alpha_weight, self.card = alpha_weight, card or {}
-
-    def augment(self, batch: Batch) -> Batch:
-        """Other colours in most samples; see :func:`recolor`."""
-        return recolor(batch)
+        self.augment = recolor
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Equation 14 of one batch, at the surface points moved along their normals by a little."""

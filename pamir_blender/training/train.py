@@ -33,10 +33,11 @@ from .dataset import ViewDataset
 from .geometry_task import GeometryTask
 from .graphcmr_task import GraphCmrTask
 from .jobs import pinned_body
+from .loader import EpochData
 from .parallel import Group, run_in_processes
 from .schedule import Budget
 from .texture_task import TextureTask
-from .trainer import EpochData, Trainer, TrainingOptions
+from .trainer import Trainer, TrainingOptions
 from .variants import VARIANTS
 from .widen import with_context
 
@@ -110,7 +111,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--processes", type=int, default=1, help="training processes, which share the threads"
     )
-    parser.add_argument("--workers", type=int, default=1, help="loader processes of each: 0 or 1")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="loader processes of each; a GPU waits for few"
+    )
     parser.add_argument("--checkpoint-seconds", type=float, default=180.0)
     parser.add_argument("--validate-seconds", type=float, default=480.0)
     return parser

@@ -4,33 +4,36 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from ..pamir.devices import choose_device
 from .averaging import WeightAverage
 from .batches import Batch, mirror, to_device
+from .loader import BatchLoader, EpochData
 from .parallel import Group
 from .precision import choose_precision, use_channels_last
 from .schedule import Budget, learning_rate
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
+CHECK_STEPS = 50
+"""Steps on a GPU between two looks at whether gradients are finite; each look waits for the GPU."""
 
 
 class Task(Protocol):
-    """What is trained: a network, its loss, its validation and its export."""
+    """What is trained: a network, its loss, its validation and its export.
+
+    ``augment`` changes a training batch on the CPU, perhaps in a loader process: it must be picklable.
+    """
 
     network: nn.Module
-
-    def augment(self, batch: Batch) -> Batch:
-        """Changes to a training batch, on the CPU."""
+    augment: Callable[[Batch], Batch]
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars of one batch by name; ``"total"`` is the one to make small."""
@@ -40,17 +43,6 @@ class Task(Protocol):
 
     def export(self, network: nn.Module, progress: dict[str, Any]) -> None:
         """Write ``network`` where the product loads it from."""
-
-
-class EpochData(Protocol):
-    """A map-style data set whose random choices follow an epoch number."""
-
-    def set_epoch(self, epoch: int) -> None:
-        """Reseed for epoch ``epoch``."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Batch: ...
 
 
 @dataclass(frozen=True)
@@ -87,7 +79,7 @@ class Trainer:
         options: TrainingOptions,
         group: Group | None = None,
     ) -> None:
-        self.task, self.open_data, self.options = task, open_data, options
+        self.task, self.options = task, options
         self.group = group or Group()
         self.device = choose_device(options.device)
         self.precision = choose_precision(options.precision, self.device)
@@ -100,7 +92,19 @@ class Trainer:
             [{"params": decay, "weight_decay": options.weight_decay}, {"params": plain, "weight_decay": 0.0}],
             lr=options.learning_rate,
         )
-        self.step = self.samples = self.epoch = 0
+        self.loader = BatchLoader(
+            open_data,
+            task.augment,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            workers=options.workers,
+            pin=self.device.type == "cuda",
+            group=self.group,
+        )
+        # The shapes stay the same, so looking for the fastest convolutions pays.
+        torch.backends.cudnn.benchmark = self.device.type == "cuda"
+        self._broken = torch.zeros((), dtype=torch.bool, device=self.device)
+        self.step = self.samples = 0
         self.elapsed = self.fraction = 0.0
         self.scores: dict[str, float] = {}
         options.out.mkdir(parents=True, exist_ok=True)
@@ -112,21 +116,22 @@ class Trainer:
         self._note("start", resumed=resumed, device=str(self.device), precision=str(self.precision))
         start = time.monotonic() - self.elapsed
         since = {"log": self.elapsed, "checkpoint": self.elapsed, "validation": self.elapsed}
-        sums: dict[str, float] = {}
+        sums: dict[str, Tensor] = {}
         counted, logged = 0, self.samples
-        for batch in self._batches():
+        for batch in self.loader:
             self.fraction = self.group.agree(self.options.budget.fraction(self.step, self.elapsed))
             if self.fraction >= 1.0:
                 break
             for key, value in self._train_step(batch).items():
-                sums[key] = sums.get(key, 0.0) + value
+                sums[key] = sums[key] + value if key in sums else value
             counted += 1
             self.elapsed = time.monotonic() - start
             if not self.group.leads:
                 continue
             if self.elapsed - since["log"] >= self.options.log_seconds:
                 rate = (self.samples - logged) / (self.elapsed - since["log"])
-                self._note("train", rate=rate, lr=self._rate(), **{k: v / counted for k, v in sums.items()})
+                means = {key: float(value) / counted for key, value in sums.items()}
+                self._note("train", rate=rate, lr=self._rate(), **means)
                 sums, counted, logged, since["log"] = {}, 0, self.samples, self.elapsed
             if self.elapsed - since["checkpoint"] >= self.options.checkpoint_seconds:
                 self.save()
@@ -138,6 +143,7 @@ class Trainer:
                 sums, counted, logged = {}, 0, self.samples
         if not self.group.leads:
             return {}
+        self.save()  # before the validation, which may fail
         scores = self.validate()
         self.save()
         return scores
@@ -155,10 +161,11 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint, replacing the one before in one move, and export the averaged weights."""
+        self._refuse_broken()
         state = {
             "step": self.step,
             "samples": self.samples,
-            "epoch": self.epoch,
+            "epoch": self.loader.epoch,
             "elapsed": self.elapsed,
             "network": self.network.state_dict(),
             "average": self.average.state(),
@@ -181,7 +188,7 @@ class Trainer:
             return False
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.step, self.samples = int(state["step"]), int(state["samples"])
-        self.epoch, self.elapsed = int(state["epoch"]), float(state["elapsed"])
+        self.loader.epoch, self.elapsed = int(state["epoch"]), float(state["elapsed"])
         self.network.load_state_dict(state["network"])
         self.average.load(state["average"])
         self.scores = dict(state["scores"])
@@ -192,10 +199,10 @@ class Trainer:
     def _rate(self) -> float:
         return learning_rate(self.fraction, self.options.learning_rate)
 
-    def _train_step(self, batch: Batch) -> dict[str, float]:
+    def _train_step(self, batch: Batch) -> dict[str, Tensor]:
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
-        batch = to_device(self.task.augment(batch), self.device)
+        batch = to_device(batch, self.device)
         if self.options.mirror:
             batch = mirror(batch, (torch.rand(len(batch["image"])) < 0.5).to(self.device))
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
@@ -204,37 +211,21 @@ class Trainer:
         parts["total"].backward()
         self.group.average_gradients(self.network.parameters())
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.options.gradient_limit)
-        if not torch.isfinite(norm):
-            raise FloatingPointError(
-                f"the gradient is not finite at step {self.step}; train with --precision float32"
-            )
+        self._broken |= ~torch.isfinite(norm)
+        if self.device.type == "cpu" or self.step % CHECK_STEPS == 0:
+            self._refuse_broken()
         self.optimizer.step()
         if self.group.leads:
             self.average.update(self.network)
         self.step += 1
         self.samples += len(batch["image"]) * self.group.size
-        return {key: float(value.detach()) for key, value in parts.items()}
+        return {key: value.detach() for key, value in parts.items()}
 
-    def _batches(self) -> Iterator[Batch]:
-        """Batches without end; every epoch is shuffled by the seed and its own number.
-
-        The processes of a group shuffle alike, and each takes its own part.
-        """
-        workers = min(1, self.options.workers)
-        while True:
-            self.epoch += 1
-            data = self.open_data()
-            data.set_epoch(self.epoch)
-            shuffle = torch.Generator().manual_seed(self.options.seed * 1_000_003 + self.epoch)
-            order = torch.randperm(len(data), generator=shuffle).tolist()
-            each = len(order) // self.group.size
-            yield from DataLoader(
-                data,
-                batch_size=self.options.batch_size,
-                sampler=order[self.group.rank * each : (self.group.rank + 1) * each],
-                drop_last=each >= self.options.batch_size,
-                num_workers=workers,
-                prefetch_factor=3 if workers else None,
+    def _refuse_broken(self) -> None:
+        """Raise FloatingPointError if a gradient was not finite since the start."""
+        if bool(self._broken):
+            raise FloatingPointError(
+                f"the gradient is not finite at step {self.step}; train with --precision float32"
             )
 
     def _note(self, kind: str, **values: Any) -> None:

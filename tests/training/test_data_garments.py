@@ -1,5 +1,7 @@
 """Added garments and hair: closed, around the person, and known to the subject's inside test."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -126,3 +128,14 @@ def test_what_clothes_cover_is_no_surface_of_the_person(posed):
     normal = np.cross(b - a, c - a)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     assert is_exposed(dressed, middle, normal).all()
+
+
+def test_the_pocket_behind_the_lips_is_full(posed):
+    """Avatars have air there; clothes and hair keep it full."""
+    middle = posed.mouth.middle.numpy()[None]
+    assert posed.is_inside(middle).all()
+    dressed, _ = add_garments(np.random.default_rng(1), posed, "skirt", "long")
+    for person in (posed, dressed):
+        elsewhere = replace(person, vertices=person.vertices + np.float32(3.0))
+        assert elsewhere.is_inside(middle).all()
+        assert not replace(elsewhere, mouth=None).is_inside(middle).any()

@@ -202,6 +202,21 @@ def test_training_stops_at_a_gradient_that_is_not_finite(tmp_path):
         trainer.run()
 
 
+def test_a_failing_validation_loses_no_training(tmp_path):
+    trainer = build(tmp_path, Budget(steps=2))
+
+    def fail(network):
+        raise RuntimeError("no such library")
+
+    trainer.task.validate = fail
+    with pytest.raises(RuntimeError, match="library"):
+        trainer.run()
+    resumed = build(tmp_path, Budget(steps=2))
+    assert resumed.resume()
+    assert resumed.step == 2
+    assert load_geometry(tmp_path / "weights.safetensors").config == TINY
+
+
 def test_mirror_keeps_points_on_their_pixels():
     batch = {
         "image": torch.rand(2, 4, 16, 16),

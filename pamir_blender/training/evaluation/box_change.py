@@ -32,6 +32,11 @@ class BoxChange:
         plane = crop_to_box(self.window.photo_to_crop(pixels))
         return np.concatenate([plane, points[..., 2:] * self.factor], axis=-1).astype(points.dtype)
 
+    def points_back(self, points: np.ndarray) -> np.ndarray:
+        """Points (..., 3) of the second box in the first."""
+        points = np.asarray(points)
+        return ((points - self.points(np.zeros(3))) / self.factor).astype(points.dtype)
+
     def mesh(self, mesh: Mesh) -> Mesh:
         """A mesh of the first box in the second."""
         return self.points(mesh[0]), mesh[1]
