@@ -83,6 +83,7 @@ def test_the_raised_arm_is_held_and_nothing_else(scene):
     assert (held.held[on_arm] > 0.9).mean() > 0.95
     other = raised.skinning_weights[:, moved_by(["left_collar"])].sum(axis=1) < 0.1
     assert held.held[other].max() == 0
+    assert held.names == ["left_arm"]
 
 
 def test_the_surface_is_around_the_raised_arm_as_thick_as_its_clothes(scene):

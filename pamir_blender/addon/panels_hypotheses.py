@@ -70,7 +70,7 @@ class PAMIR_PT_hypotheses(bpy.types.Panel):
         self._draw_live(layout, context)
         self._draw_list(layout, context, collection, entry)
         self._draw_trouble(layout, context, collection, entry)
-        self._draw_optimisation(layout, context, entry)
+        self._draw_told(layout, context, entry)
 
     def _draw_run(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         row = layout.row()
@@ -150,16 +150,17 @@ class PAMIR_PT_hypotheses(bpy.types.Panel):
                 wrapped(box, context, "The clothed mesh was deleted.", icon="ERROR")
             box.operator("pamir.recompute", icon="FILE_REFRESH")
 
-    def _draw_optimisation(
+    def _draw_told(
         self, layout: bpy.types.UILayout, context: bpy.types.Context, entry: bpy.types.PropertyGroup
     ) -> None:
         try:
-            told = record.optimisation_text(record.optimisation_of(entry))
+            told = (record.optimisation_text(record.optimisation_of(entry)), record.held_text(entry))
         except PamirError as error:
             wrapped(layout, context, str(error), icon="ERROR")
             return
-        if told:
-            wrapped(layout, context, told, icon="INFO")
+        for sentence in told:
+            if sentence:
+                wrapped(layout, context, sentence, icon="INFO")
 
 
 class PAMIR_PT_pose_tools(bpy.types.Panel):

@@ -16,7 +16,6 @@ from .config import GeometryConfig, TextureConfig, VolumeEncoderConfig
 from .field import Query
 from .field_features import FieldFeatures
 from .geometry import GeometryNetwork
-from .mouth import find_mouth
 from .semantic import voxelise_semantic
 from .surface import Extraction, extract
 from .texture import TextureNetwork
@@ -112,11 +111,10 @@ class FieldNetworks:
     ) -> Extraction:
         """The clothed surface in the box, looked for first where the body is.
 
-        ``change`` makes the field that is searched out of the network's, whose hollow mouth is filled.
+        ``change`` makes the field that is searched out of the network's.
         """
-        field, mouth = self.occupancy(features), find_mouth(posed.template, posed.vertices)
         return extract(
-            change(field if mouth is None else mouth.over(field)),
+            change(self.occupancy(features)),
             resolution,
             hint=posed.vertices,
             device=self.device,

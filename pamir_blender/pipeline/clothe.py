@@ -125,7 +125,7 @@ def _report(job: Job, made: Hypothesis, options: PhotoOptions, extraction: Extra
             "edited": list(made.edited),
             "flipped": list(made.flipped),
             "body_from": made.body_from,
-            "held": made.held is not None,
+            "held": made.held.names if made.held else [],
         },
         "optimisation": made.optimisation,
         "options": common,

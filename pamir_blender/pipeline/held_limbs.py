@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from ..camera import CROP_SIZE, box_to_crop
-from ..contracts import JOINT_NAMES, JOINT_PARENTS, Photo, PosedBody
+from ..contracts import JOINT_NAMES, JOINT_PARENTS, LIMBS, Photo, PosedBody
 from ..pamir.chunks import in_chunks
 from ..pamir.field import Query
 from ..rigging.mesh import vertex_normals
@@ -57,6 +57,12 @@ class HeldLimbs:
         self._turns = shown.transforms[:, :3, :3] @ posed.transforms[:, :3, :3].transpose(0, 2, 1)
         places = np.concatenate([posed.vertices[held > 0], shown.vertices[limb > 0.1]])
         self._low, self._high = places.min(axis=0) - REACH, places.max(axis=0) + REACH
+
+    @property
+    def names(self) -> list[str]:
+        """Which of :data:`~pamir_blender.contracts.LIMBS` are held, whole or in part."""
+        owner = self.posed.skinning_weights.argmax(axis=1)
+        return [limb for limb, joints in LIMBS.items() if (self.held[np.isin(owner, joints)] > 0.5).any()]
 
     def over(self, query: Query) -> Query:
         """The field with the held limbs added."""

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from ..pamir.mouth import Mouth, find_mouth
 from .avatars import ClothedSubject
+from .mouth import Mouth, find_mouth
 from .poses import SampledPose
 from .registration import RegisteredBody, follow_pose
 from .rendering import seam_groups, vertex_normals
@@ -44,7 +44,7 @@ class PosedSubject:
         """(N,) bool occupancy of ``points`` (N, 3): the person is solid, hair cards are thin solids."""
         filled = self._is_filled(points)
         if self.mouth is not None:
-            filled |= self.mouth.occupancy(torch.from_numpy(np.asarray(points, np.float32))).numpy() > 0.5
+            filled |= self.mouth.holds(points)
         return filled
 
     def _is_filled(self, points: np.ndarray) -> np.ndarray:

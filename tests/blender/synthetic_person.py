@@ -135,7 +135,9 @@ def body_arrays(arrays):
     return {name: array for name, array in arrays.items() if not name.startswith("clothed")}
 
 
-def result_json(photo, arrays=None, kind="estimate", edited=(), flipped=(), optimisation=None, options=None):
+def result_json(
+    photo, arrays=None, kind="estimate", edited=(), flipped=(), held=(), optimisation=None, options=None
+):
     """Everything that result.json holds."""
     arrays = scene_arrays() if arrays is None else arrays
     confidence = {
@@ -152,7 +154,7 @@ def result_json(photo, arrays=None, kind="estimate", edited=(), flipped=(), opti
         "photo": {"path": str(photo), "digest": "d" * 64, "size": list(PHOTO_SIZE), "mask_source": "detector",
                   "warnings": ["The left arm is hidden; its pose was guessed."]},
         "options": {"photo": str(photo), "resolution": 256, "seed": 0, "size": "lite", **(options or {})},
-        "hypothesis": {"kind": kind, "edited": list(edited), "flipped": list(flipped)},
+        "hypothesis": {"kind": kind, "edited": list(edited), "flipped": list(flipped), "held": list(held)},
         "optimisation": optimisation,
         "camera": {"frame_scale": FRAME_SCALE, "frame_origin": list(FRAME_ORIGIN)},
         "weights": {"geometry": "a" * 64, "texture": "b" * 64},

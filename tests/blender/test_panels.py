@@ -10,12 +10,13 @@ from types import SimpleNamespace
 
 import bpy
 import pytest
+import synthetic_person as person
 
 from pamir_blender.addon import panels, panels_hypotheses, preferences
 from pamir_blender.addon.backend.places import Found
 from pamir_blender.addon.jobs import runner
 from pamir_blender.addon.preferences import get_preferences
-from pamir_blender.addon.scene import import_result, ownership
+from pamir_blender.addon.scene import hypotheses, import_result, ownership
 from pamir_blender.addon.scene.read_result import read_result
 
 ICONS = {
@@ -235,6 +236,25 @@ def test_the_hypotheses_panel_survives_edited_properties(addon, result_folder):
         setattr(entry, name, "{")
         assert "cannot be read" in " ".join(drawn(panels_hypotheses.PAMIR_PT_hypotheses))
         drawn(panels_hypotheses.PAMIR_PT_pose_tools)
+
+
+def test_the_panel_names_limbs_that_were_posed_against_the_photo(
+    addon, result_folder, tmp_path, photo, arrays
+):
+    import_result.import_character(read_result(result_folder), bpy.context.scene, "abc")
+    import_result.select_character("abc", bpy.context)
+    assert "background" not in " ".join(drawn(panels_hypotheses.PAMIR_PT_hypotheses))
+    told = {"kind": "regenerated", "edited": ["left_elbow"], "held": ["left_arm", "right_leg", "tail"]}
+    folder = person.write_folder(tmp_path / "held", arrays, photo("fine"), **told)
+    hypotheses.add(ownership.find_collection("abc"), read_result(folder), "uid2")
+    said = " ".join(drawn(panels_hypotheses.PAMIR_PT_hypotheses))
+    assert "Posed where the photo shows background: left arm, right leg." in said
+    # Files from before there was such a thing, and edited ones.
+    entry = ownership.find_collection("abc").pamir.hypotheses[1]
+    for held in (None, ["nose"]):
+        info = {key: value for key, value in json.loads(entry.info).items() if key != "held"}
+        entry.info = json.dumps(info if held is None else {**info, "held": held})
+        assert "background" not in " ".join(drawn(panels_hypotheses.PAMIR_PT_hypotheses))
 
 
 def test_parts_are_shown_and_hidden(addon, result_folder):

@@ -132,7 +132,7 @@ def test_what_clothes_cover_is_no_surface_of_the_person(posed):
 
 def test_the_pocket_behind_the_lips_is_full(posed):
     """Avatars have air there; clothes and hair keep it full."""
-    middle = posed.mouth.middle.numpy()[None]
+    middle = posed.mouth.middle[None]
     assert posed.is_inside(middle).all()
     dressed, _ = add_garments(np.random.default_rng(1), posed, "skirt", "long")
     for person in (posed, dressed):

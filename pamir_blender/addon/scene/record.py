@@ -16,7 +16,7 @@ import bpy
 import numpy as np
 
 from ...body_state import BodyState
-from ...contracts import JOINT_NAMES
+from ...contracts import JOINT_NAMES, LIMBS
 from ...errors import RequestError
 from .armature import top_of_head
 from .read_result import JOINTS, MAX_BETA, Result
@@ -68,6 +68,7 @@ def write(record: bpy.types.PropertyGroup, result: Result, uid: str, name: str) 
             "weights": info.weights,
             "confidence": info.confidence,
             "warnings": list(info.warnings),
+            "held": list(info.held),
             "silhouette_iou": info.silhouette_iou,
         }
     )
@@ -118,6 +119,15 @@ def info_of(record: bpy.types.PropertyGroup) -> ResultInfo:
     with _Readable(record):
         data = json.loads(record.info)
         return ResultInfo(**{**data, "folder": Path(record.folder), "warnings": tuple(data["warnings"])})
+
+
+def held_text(record: bpy.types.PropertyGroup) -> str:
+    """Which limbs were posed against the photo, as a sentence; empty if none. Raises like :func:`info_of`."""
+    limbs = [limb for limb in info_of(record).held if limb in LIMBS]
+    if not limbs:
+        return ""
+    named = ", ".join(limb.replace("_", " ") for limb in limbs)
+    return f"Posed where the photo shows background: {named}. Wide cloth does not follow it there."
 
 
 def edited_of(record: bpy.types.PropertyGroup) -> tuple[str, ...]:

@@ -38,8 +38,8 @@ class ResultInfo:
     """What result.json says about how the character came about. ``confidence`` is in [0, 1] per limb.
 
     ``kind`` is one of :data:`KINDS`; ``edited`` the joints that the artist posed; ``flipped`` the limbs that
-    were mirrored in depth; ``optimisation`` the report on body reference optimisation; ``options`` those of
-    :data:`OPTIONS` that it was made with.
+    were mirrored in depth; ``held`` those posed where the photo shows background; ``optimisation`` the report
+    on body reference optimisation; ``options`` those of :data:`OPTIONS` that it was made with.
     """
 
     folder: Path
@@ -55,6 +55,7 @@ class ResultInfo:
     kind: str = "estimate"
     edited: tuple[str, ...] = ()
     flipped: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
     optimisation: dict[str, Any] | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -102,6 +103,7 @@ def read_info(folder: Path) -> ResultInfo:
         kind=made["kind"] if made.get("kind") in KINDS else "estimate",
         edited=_names(made.get("edited"), JOINT_NAMES),
         flipped=_names(made.get("flipped"), tuple(LIMBS)),
+        held=_names(made.get("held"), tuple(LIMBS)),
         optimisation=optimisation if isinstance(optimisation, dict) else None,
         options={name: value for name, value in _dict(data, "options").items() if name in OPTIONS},
     )
