@@ -26,7 +26,7 @@ from ..errors import PamirError, RequestError
 from ..pamir.config import GeometryConfig, TextureConfig
 from ..pamir.geometry import GeometryNetwork
 from ..pamir.texture import TextureNetwork
-from ..pamir.weights import load_geometry, load_graphcmr, load_texture
+from ..pamir.weights import load_geometry, load_graphcmr, load_texture, weights_digest
 from .body_views import BodyViews
 from .color_filters import start_with_opponent_colors
 from .dataset import ViewDataset
@@ -240,6 +240,8 @@ def _texture(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Textu
             "texture training needs --geometry-weights FILE: its features build on that network's"
         )
     geometry = load_geometry(options.geometry_weights)
+    # By this the product refuses to use the texture network with another geometry network.
+    common["card"]["geometry"] = weights_digest(options.geometry_weights)
     config = getattr(TextureConfig, options.size)()
     network = load_texture(options.init) if options.init else TextureNetwork(config)
     if not options.init:

@@ -8,7 +8,13 @@ import numpy as np
 from pamir_blender.camera import Placement
 from pamir_blender.contracts import Body
 from pamir_blender.errors import PhotoError
-from pamir_blender.pamir.weights import load_geometry, load_graphcmr, load_texture, read_card
+from pamir_blender.pamir.weights import (
+    load_geometry,
+    load_graphcmr,
+    load_texture,
+    read_card,
+    weights_digest,
+)
 from pamir_blender.training import body_report, registration_report, train
 from pamir_blender.training.avatars import avatar_list, load_avatar
 
@@ -46,6 +52,7 @@ def test_one_command_trains_both_networks(data, tmp_path):
         tmp_path / "texture" / "weights.safetensors",
     )
     assert load_geometry(geometry).config.size == load_texture(texture).config.size == "lite"
+    assert read_card(texture)["geometry"] == weights_digest(geometry)
     for path in (geometry, texture):
         card = read_card(path)
         assert card["steps"] == 2
