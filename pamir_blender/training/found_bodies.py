@@ -10,7 +10,6 @@ Finished subjects are skipped when the command is run again.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
 import time
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from .body_parameters import parameters_of
 from .evaluation.box_change import BoxChange
 from .jobs import pinned_body
 from .make_data import write_index
-from .parallel import end_with_parent
+from .parallel import each_in_processes, end_with_parent
 from .storage import (
     BOX_STEP,
     METRES_STEP,
@@ -143,13 +142,12 @@ def main(arguments: list[str] | None = None) -> int:
         waiting = [note for note in notes if any("found" not in v for v in read_json(note)["views"])]
         print(f"{len(notes)} posed subjects, {len(notes) - len(waiting)} already done", flush=True)
         start, views = time.monotonic(), []
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(options.workers, initializer=_start, initargs=(options.data,)) as pool:
-            for done, entries in enumerate(pool.imap_unordered(_add_to_subject, waiting), 1):
-                views += entries
-                if done % 20 == 0 or done == len(waiting):
-                    write_index(options.data, split)
-                    print(f"{done}/{len(waiting)}  {(time.monotonic() - start) / 60:.1f} min", flush=True)
+        found = each_in_processes(_add_to_subject, waiting, options.workers, _start, (options.data,))
+        for done, entries in enumerate(found, 1):
+            views += entries
+            if done % 20 == 0 or done == len(waiting):
+                write_index(options.data, split)
+                print(f"{done}/{len(waiting)}  {(time.monotonic() - start) / 60:.1f} min", flush=True)
     except PamirError as error:
         print(error, file=sys.stderr)
         return 2

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import multiprocessing
 import os
 import shutil
 import sys
@@ -25,6 +24,7 @@ from ..errors import AssetsError, PamirError
 from .avatars import avatar_list, load_avatar
 from .bvh_poses import read_poses
 from .jobs import BODY_FILE, Job, make_sample, note_path, pinned_body, start_worker
+from .parallel import each_in_processes
 from .registration import register
 from .samples import SampleOptions
 from .storage import read_json, write_arrays, write_json
@@ -137,14 +137,13 @@ def _run(options: argparse.Namespace) -> None:
     library = read_poses(options.assets / "makehuman" / "base" / "poses")
     if not library and options.bvh > 0:
         print("no makehuman/base/poses/*.bvh in the assets: all poses come from the pose sampler", flush=True)
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(options.workers, initializer=start_worker, initargs=(options.out, library)) as pool:
-        for done, _ in enumerate(pool.imap_unordered(make_sample, waiting), 1):
-            if done % 20 == 0 or done == len(waiting):
-                write_index(options.out, options.split)
-                minutes = (time.monotonic() - start) / 60
-                left = minutes / done * (len(waiting) - done)
-                print(f"{done}/{len(waiting)}  {minutes:.1f} min, {left:.1f} min left", flush=True)
+    made = each_in_processes(make_sample, waiting, options.workers, start_worker, (options.out, library))
+    for done, _ in enumerate(made, 1):
+        if done % 20 == 0 or done == len(waiting):
+            write_index(options.out, options.split)
+            minutes = (time.monotonic() - start) / 60
+            left = minutes / done * (len(waiting) - done)
+            print(f"{done}/{len(waiting)}  {minutes:.1f} min, {left:.1f} min left", flush=True)
     count = write_index(options.out, options.split)
     print(f"{count} views in {options.out}, {(time.monotonic() - start) / 60:.1f} min", flush=True)
 

@@ -11,7 +11,9 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,11 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 from torch import nn
+
+from ..errors import BackendError
+
+MOST_CRASHES = 3
+"""Crashes of worker processes after which :func:`each_in_processes` gives up."""
 
 
 class Group:
@@ -64,6 +71,40 @@ def run_in_processes(count: int, function: Callable[..., None], *arguments: Any)
     with tempfile.TemporaryDirectory(prefix="training-") as folder:
         meeting = (Path(folder) / "meeting").as_uri()
         torch.multiprocessing.spawn(_member, (count, meeting, function, arguments), nprocs=count)
+
+
+def each_in_processes(
+    function: Callable[[Any], Any],
+    items: Sequence[Any],
+    count: int,
+    start: Callable[..., None],
+    arguments: tuple = (),
+) -> Iterator[Any]:
+    """The results of ``function`` for every one of ``items``, in the order in which they are done.
+
+    ``count`` new processes work, each after ``start(*arguments)``. An exception of ``function`` is raised
+    here. A process that crashes (a graphics driver can) takes the others with it; what is not done yet is
+    begun again in new ones. Raises :class:`BackendError` after :data:`MOST_CRASHES` crashes.
+    """
+    waiting, crashes = dict(enumerate(items)), 0
+    context = multiprocessing.get_context("spawn")
+    while waiting:
+        pool = ProcessPoolExecutor(count, mp_context=context, initializer=start, initargs=arguments)
+        try:
+            futures = {pool.submit(function, item): number for number, item in waiting.items()}
+            for future in as_completed(futures):
+                result = future.result()
+                del waiting[futures[future]]
+                yield result
+        except BrokenProcessPool as error:
+            crashes += 1
+            if crashes >= MOST_CRASHES:
+                raise BackendError(
+                    f"worker processes crashed {crashes} times; run it again to go on"
+                ) from error
+            print("a worker process crashed; what it was doing is begun again", file=sys.stderr, flush=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def end_with_parent() -> None:

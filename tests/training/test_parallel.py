@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pamir_blender.training.parallel import end_with_parent, run_in_processes
+from pamir_blender.errors import BackendError
+from pamir_blender.training.parallel import each_in_processes, end_with_parent, run_in_processes
 
 ROOT = Path(__file__).parents[2]
 START = "from pathlib import Path; from tests.training.test_parallel import start; start(Path({folder!r}))"
@@ -63,3 +64,41 @@ def test_killing_the_command_ends_its_processes(tmp_path):
 def test_a_process_of_its_own_has_no_parent_to_follow():
     with pytest.raises(RuntimeError, match="no parent"):
         end_with_parent()
+
+
+def _nothing(*_):
+    pass
+
+
+def _crash_once(item):
+    number, folder = item
+    marker = folder / "crashed"
+    if number == 2 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return number
+
+
+def _crash(item):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def _fail(item):
+    raise ValueError(f"no {item}")
+
+
+def test_a_crashed_worker_loses_nothing(tmp_path, capsys):
+    items = [(number, tmp_path) for number in range(5)]
+    assert sorted(each_in_processes(_crash_once, items, 2, _nothing, (1, 2))) == list(range(5))
+    assert "crashed" in capsys.readouterr().err
+
+
+def test_workers_that_always_crash_end_it():
+    with pytest.raises(BackendError, match="crashed 3 times"):
+        list(each_in_processes(_crash, [1], 1, _nothing))
+
+
+def test_what_a_worker_raises_is_raised_here():
+    with pytest.raises(ValueError, match="no 7"):
+        list(each_in_processes(_fail, [7], 1, _nothing))
+    assert list(each_in_processes(_fail, [], 1, _nothing)) == []
