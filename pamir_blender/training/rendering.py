@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -106,6 +108,10 @@ class Renderer:
 
     def __init__(self, size: int = CROP_SIZE, samples: int = 4) -> None:
         self.size = size
+        # A CUDA build of torch imports triton at its first optimiser. Triton and Mesa's software renderer
+        # each bring an LLVM, and the process crashes unless triton's is loaded first.
+        if importlib.util.find_spec("triton"):
+            importlib.import_module("triton")
         self.context = moderngl.create_context(standalone=True, backend="egl")
         self._program = self.context.program(vertex_shader=_VERTEX, fragment_shader=_FRAGMENT)
         shape = (size, size)

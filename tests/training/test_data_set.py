@@ -1,6 +1,8 @@
 """From a posed subject to samples on disk and back: what a network would be trained on."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -299,3 +301,15 @@ def test_empty_space_before_and_behind_the_person_is_sampled(folder):
     on_person = far & (mask[row, column] > 0.5)
     assert on_person.sum() > 0.3 * far.sum()
     assert not sample["occupancy"].numpy()[on_person].any()
+
+
+def test_training_goes_on_in_a_process_that_draws():
+    """A CUDA build's triton and Mesa's renderer must not meet in the wrong order."""
+    code = (
+        "import torch\nfrom pamir_blender.training.rendering import Renderer\n"
+        "try:\n    renderer = Renderer()\nexcept Exception as error:\n    print('none', error)\n"
+        "torch.optim.Adam([torch.zeros(1, requires_grad=True)])\nprint('alive')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("alive\n")
