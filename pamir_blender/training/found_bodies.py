@@ -19,14 +19,12 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from ..body.estimator import LandmarkEstimator
 from ..body.model import BodyModel
-from ..body.posed import pose_body
 from ..errors import PamirError, PhotoError
 from ..pamir.voxelise import voxelise_occupancy
-from ..photo.frontend import prepare_photo
 from .body_parameters import parameters_of
 from .evaluation.box_change import BoxChange
+from .evaluation.photo_body import PhotoBodies
 from .jobs import pinned_body
 from .make_data import write_index
 from .parallel import each_in_processes, end_with_parent
@@ -49,11 +47,11 @@ LARGEST_PLANE, LARGEST_DEPTH = 0.05, 0.12
 
 @dataclass
 class _Finder:
-    """What one process keeps: the body model, all of its vertices for skinning, and the fit."""
+    """What one process keeps: the body model, all of its vertices for skinning, and the front end."""
 
     model: BodyModel
     body: SubsetBody
-    estimator: LandmarkEstimator
+    photos: PhotoBodies
 
 
 _finder: _Finder | None = None
@@ -69,7 +67,7 @@ def _start(folder: Path) -> None:
 def make_finder(folder: Path) -> _Finder:
     """What :func:`find_body` needs for the data in ``folder``."""
     model = pinned_body(folder)
-    return _Finder(model, SubsetBody(model), LandmarkEstimator())
+    return _Finder(model, SubsetBody(model), PhotoBodies(model))
 
 
 def find_body(finder: _Finder, picture: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -77,10 +75,9 @@ def find_body(finder: _Finder, picture: Path) -> tuple[np.ndarray, np.ndarray]:
 
     Raises :class:`PhotoError` where the front end finds nobody.
     """
-    photo = prepare_photo(picture)
-    body = finder.estimator.estimate(photo, finder.model)
-    change = BoxChange(photo.window, photo.image.shape[0])
-    vertices = change.points_back(pose_body(finder.model, body).vertices)
+    photo, shape = finder.photos.find(picture)
+    body, change = shape.known_parameters(), BoxChange(photo.window, photo.image.shape[0])
+    vertices = change.points_back(shape.vertices)
     rotations = Rotation.from_rotvec(body.pose).as_matrix()
     scale = body.placement.scale / change.factor
     return vertices, parameters_of(finder.body, body.betas, rotations, scale, vertices)
@@ -116,8 +113,8 @@ def add_to_view(finder: _Finder, folder: Path, view: dict, true_body: np.ndarray
     return {**view, "found": True, "found_plane_m": plane, "found_depth_m": depth}
 
 
-def _add_to_subject(note: Path) -> list[dict]:
-    """All views of one subject, whose note is rewritten; returns their entries."""
+def _add_to_subject(note: Path) -> None:
+    """All views of one subject, whose note is rewritten."""
     if _finder is None:
         raise RuntimeError("_add_to_subject runs in a worker process")
     content, folder = read_json(note), note.parent.parent
@@ -125,7 +122,6 @@ def _add_to_subject(note: Path) -> list[dict]:
     true_body = from_counts(subject["body"], METRES_STEP)
     content["views"] = [add_to_view(_finder, folder, view, true_body) for view in content["views"]]
     write_json(note, content)
-    return content["views"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -141,13 +137,13 @@ def main(arguments: list[str] | None = None) -> int:
         notes = sorted((options.data / "subjects").glob("*.json"))
         waiting = [note for note in notes if any("found" not in v for v in read_json(note)["views"])]
         print(f"{len(notes)} posed subjects, {len(notes) - len(waiting)} already done", flush=True)
-        start, views = time.monotonic(), []
+        start = time.monotonic()
         found = each_in_processes(_add_to_subject, waiting, options.workers, _start, (options.data,))
-        for done, entries in enumerate(found, 1):
-            views += entries
+        for done, _ in enumerate(found, 1):
             if done % 20 == 0 or done == len(waiting):
                 write_index(options.data, split)
                 print(f"{done}/{len(waiting)}  {(time.monotonic() - start) / 60:.1f} min", flush=True)
+        views = read_json(options.data / "data.json")["views"]
     except PamirError as error:
         print(error, file=sys.stderr)
         return 2

@@ -85,16 +85,15 @@ class BatchLoader:
         self.epoch = 0
 
     def __iter__(self) -> Iterator[Batch]:
-        data: EpochData | None = None
+        data, order = None, _Order()
         while True:
             self.epoch += 1
             found = self.open_data()
+            order.indices = self._share(len(found))
             if data is None or len(found) != len(data):
-                data, order = found, _Order()
-                order.indices = self._share(len(data))
+                data = found
                 batches = self._loader(data, order)
             data.set_epoch(self.epoch)
-            order.indices = self._share(len(data))
             yield from batches
 
     def _share(self, count: int) -> list[int]:

@@ -100,7 +100,7 @@ def each_in_processes(
             crashes += 1
             if crashes >= MOST_CRASHES:
                 raise BackendError(
-                    f"worker processes crashed {crashes} times; run it again to go on"
+                    f"Worker processes crashed {crashes} times. Run it again to go on."
                 ) from error
             print("a worker process crashed; what it was doing is begun again", file=sys.stderr, flush=True)
         finally:

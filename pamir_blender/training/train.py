@@ -111,9 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--processes", type=int, default=1, help="training processes, which share the threads"
     )
-    parser.add_argument(
-        "--workers", type=int, default=1, help="loader processes of each; a GPU waits for few"
-    )
+    parser.add_argument("--workers", type=int, default=1, help="loader processes of each training process")
     parser.add_argument("--checkpoint-seconds", type=float, default=180.0)
     parser.add_argument("--validate-seconds", type=float, default=480.0)
     return parser

@@ -19,6 +19,7 @@ from ...body_state import BodyState
 from ...contracts import JOINT_NAMES, LIMBS
 from ...errors import RequestError
 from .armature import top_of_head
+from .collection import limb_label
 from .read_result import JOINTS, MAX_BETA, Result
 from .rest_frame import RestFrame, rest_frame
 from .result_info import ResultInfo, is_number, text
@@ -126,7 +127,7 @@ def held_text(record: bpy.types.PropertyGroup) -> str:
     limbs = [limb for limb in info_of(record).held if limb in LIMBS]
     if not limbs:
         return ""
-    named = ", ".join(limb.replace("_", " ") for limb in limbs)
+    named = ", ".join(map(limb_label, limbs)).lower()
     return f"Posed where the photo shows background: {named}. Wide cloth does not follow it there."
 
 
