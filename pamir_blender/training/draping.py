@@ -2,7 +2,8 @@
 
 Cloth that hangs spans the gap between the legs, so each ring starts from the convex hull of the person's
 cross section, is widened by ease and flare, never narrows faster than cloth would, and carries folds that
-grow towards the hem.
+grow towards the hem. No ring is longer around than the piece was cut: over a wide stride cloth is drawn in
+where it hangs free, and rides up where the legs themselves need more.
 
 What cloth encloses counts as inside, as it does in scans, whose surfaces are closed below a hem: between
 the legs under a skirt, and between legs and cloth under a coat. A coat is open only where its front is, by
@@ -21,6 +22,12 @@ from .solids import Part, capped_tube, open_coat
 
 AROUND = 120
 """Vertices per ring."""
+
+SHORTEST = 0.15
+"""Metres below which a piece is not worth hanging."""
+
+CUT_EASE, CUT_FLARE = 0.02, 0.05
+"""Metres of radius that a piece is cut wider than it hangs, at its top, and per metre of its length."""
 
 CORE = 0.015
 """Metres from a coat's middle line to where the slice of its open front ends."""
@@ -61,10 +68,11 @@ def drape(
         floor: lowest y the hem may reach.
 
     Returns:
-        the closed part, or None where the person's cross section is too odd to dress (lying, high kicks).
+        the closed part, or None where the person's cross section is too odd to dress (lying, high kicks) or
+        too wide for what the piece was cut for.
     """
     length = min(piece.length, top[1] - floor)
-    if length < 0.15:
+    if length < SHORTEST:
         return None
     levels = max(int(length / 0.02), 8)
     angles = np.linspace(0, 2 * np.pi, AROUND, endpoint=False)
@@ -98,11 +106,13 @@ def drape(
     hull = np.stack(radii)
     centre_line = gaussian_filter1d(np.stack(centres), 1.5, axis=0, mode="nearest")
     step = distances[1]
-    radius = np.empty_like(hull)
-    radius[0] = hull[0] + piece.ease
-    for k in range(1, levels):
-        hanging = radius[k - 1] - piece.taper * step
-        radius[k] = np.maximum(hull[k] + piece.ease, hanging) + piece.flare * step
+    radius = _hang(hull, piece, step)
+    levels = len(radius)
+    if (levels - 1) * step < SHORTEST:
+        return None
+    hull, centre_line = hull[:levels], centre_line[:levels]
+    bases, distances = bases[:levels], distances[:levels]
+    length = distances[-1]
     radius = gaussian_filter1d(
         gaussian_filter1d(radius, 2.0, axis=1, mode="wrap"), 1.5, axis=0, mode="nearest"
     )
@@ -120,6 +130,33 @@ def drape(
     order = np.roll(np.arange(AROUND), -int(np.flatnonzero(open_here).max()) - 1)
     order = order[~open_here[order]][::-1]
     return open_coat(outer[:, order], inner[:, order], tile)
+
+
+def girth(radius: np.ndarray) -> float:
+    """Metres around a ring of ``radius`` (A,) at evenly spread angles."""
+    angles = np.linspace(0, 2 * np.pi, len(radius), endpoint=False)
+    points = radius[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return float(np.linalg.norm(points - np.roll(points, 1, axis=0), axis=1).sum())
+
+
+def _hang(hull: np.ndarray, piece: Drape, step: float) -> np.ndarray:
+    """(K, A) radii of the rings, K <= L, down to where the piece still goes around ``hull`` (L, A).
+
+    ``step`` metres between rings.
+    """
+    rings = [hull[0] + piece.ease]
+    cut = girth(rings[0] + CUT_EASE)
+    for k in range(1, len(hull)):
+        tight = hull[k] + piece.ease
+        wide = np.maximum(tight, rings[-1] - piece.taper * step) + piece.flare * step
+        most = cut + 2 * np.pi * (piece.flare + CUT_FLARE) * k * step
+        least, around = girth(tight), girth(wide)
+        if least > most:
+            break
+        if around > most:
+            wide = tight + (wide - tight) * (most - least) / (around - least)
+        rings.append(wide)
+    return np.stack(rings)
 
 
 def _hull_radius(flat: np.ndarray, angles: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:

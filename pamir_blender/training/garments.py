@@ -26,6 +26,9 @@ HAIR: dict[str, float] = {
 }
 """Share of each added hair style (subjects that wear a wig keep it)."""
 
+COAT_FLARE = 0.5
+"""How much less than a skirt a coat or a robe widens towards its hem."""
+
 _TRUNK = (0, 3, 6, 9, 13, 14)
 _LEGS = (1, 2, 4, 5, 7, 8, 10, 11)
 _UPPER_ARMS = (16, 17)
@@ -45,17 +48,12 @@ def add_garments(
     """A posed subject with a random added garment and hair style; returns it and what was added."""
     garment = garment or pick(rng, GARMENTS)
     hair = hair or ("none" if posed.subject.sheets else pick(rng, HAIR))
-    parts: list[Part] = []
     tile = cloth_tile(rng)
-    if garment != "none":
-        parts += _dress(rng, posed, garment, tile)
-    if hair != "none":
-        parts += _hair(rng, posed, hair)
-    if not parts:
+    worn = _dress(rng, posed, garment, tile) if garment != "none" else []
+    grown = _hair(rng, posed, hair) if hair != "none" else []
+    if not worn + grown:
         return posed, "none"
-    return with_parts(
-        posed, parts
-    ), f"{garment if garment != 'none' else ''}+{hair if hair != 'none' else ''}"
+    return with_parts(posed, worn + grown), f"{garment if worn else ''}+{hair if grown else ''}"
 
 
 def with_parts(posed: PosedSubject, parts: list[Part]) -> PosedSubject:
@@ -137,7 +135,7 @@ def _dress(rng: np.random.Generator, posed: PosedSubject, garment: str, tile: np
         if loose
         else float(rng.choice([rng.uniform(0.38, 0.6), rng.uniform(0.6, 1.02)])),
         ease=rng.uniform(0.02, 0.045) if loose else rng.uniform(0.006, 0.016),
-        flare=rng.uniform(0.0, 0.08) if style < 0.35 else rng.uniform(0.08, 0.32),
+        flare=rng.uniform(*((0.0, 0.08) if style < 0.35 else (0.08, 0.32))) * (COAT_FLARE if loose else 1.0),
         taper=rng.uniform(0.2, 0.6) if style < 0.35 else rng.uniform(0.0, 0.1),
         fold_depth=rng.uniform(0.0, 0.012) if style < 0.35 else rng.uniform(0.008, 0.035),
         folds=int(rng.integers(5, 17)),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pamir_blender.training.draping import Drape, drape
+from pamir_blender.training.draping import AROUND, CUT_EASE, CUT_FLARE, Drape, drape
 from pamir_blender.training.exposed import exposed_faces, is_exposed
 from pamir_blender.training.garments import add_garments
 from pamir_blender.training.hair import STYLES
@@ -78,6 +78,51 @@ def test_a_coat_is_filled_but_for_the_slice_of_its_open_front():
     between, behind, before, beside = [0.05, -0.4, -0.02], [0, -0.4, -0.06], [0, -0.4, 0.05], [0.2, -0.4, 0]
     told = inside(coat.vertices, coat.faces, np.array([between, behind, before, beside], np.float32))
     np.testing.assert_array_equal(told, [True, True, False, True])
+
+
+def hung(apart, flare=0.05):
+    """A skirt of 0.9 m about two legs, the feet ``apart`` metres from each other along z."""
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    ring = np.stack([np.cos(angles), np.zeros(24), np.sin(angles)], axis=1) * 0.09
+    legs = [
+        ring + np.array([side * 0.09, y, side * apart / 2 * -y])
+        for y in np.linspace(-1.0, 0.1, 90)
+        for side in (-1, 1)
+    ]
+    piece = Drape(length=0.9, ease=0.01, flare=flare, taper=0.0, fold_depth=0.0, folds=6)
+    up, tile = np.array([0, 1.0, 0]), cloth_tile(np.random.default_rng(0))
+    return drape(np.random.default_rng(0), np.concatenate(legs), np.zeros(3), up, piece, tile, -2.0)
+
+
+def rings_of(part):
+    """(K, AROUND, 3) of a closed tube."""
+    return part.vertices[:-2].reshape(-1, AROUND, 3)
+
+
+def around(ring):
+    return np.linalg.norm(ring - np.roll(ring, 1, axis=0), axis=1).sum()
+
+
+def test_cloth_is_no_longer_around_than_it_was_cut():
+    for apart in (0.0, 0.4, 0.7, 1.0):
+        rings = rings_of(hung(apart))
+        waist, hem = around(rings[0]), around(rings[-1])
+        length = rings[0, :, 1].mean() - rings[-1, :, 1].mean()
+        assert hem < waist + 2 * np.pi * (CUT_EASE + (0.05 + CUT_FLARE) * length) + 0.05
+
+
+def test_over_a_wide_stride_cloth_rides_up():
+    hems = [rings_of(hung(apart))[-1, :, 1].mean() for apart in (0.0, 0.6, 1.0)]
+    assert hems[0] == pytest.approx(-0.9, abs=0.03)
+    assert hems[0] < hems[1] - 0.1 < hems[2] - 0.2
+
+
+def test_a_wide_skirt_takes_a_stride_that_a_narrow_one_does_not():
+    assert rings_of(hung(0.7, flare=0.3))[-1, :, 1].mean() < rings_of(hung(0.7))[-1, :, 1].mean() - 0.1
+
+
+def test_what_would_be_too_short_is_not_worn():
+    assert hung(9.0) is None
 
 
 @pytest.mark.parametrize("style", STYLES)
