@@ -42,6 +42,7 @@ class _BodyShapedField(FieldNetworks):
     def surface(
         self, features: FieldOfPhoto, posed: PosedBody, resolution: int, **options: Any
     ) -> Extraction:
+        options.pop("mask", None)
         volume = body_volume(posed, VolumeEncoderConfig(channels=1), self.device)
         volume = functional.avg_pool3d(volume, 3, 1, 1)
         computed = self.occupancy(features)

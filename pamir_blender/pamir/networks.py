@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -14,8 +15,9 @@ from torch import Tensor
 from ..contracts import Photo, PosedBody
 from .config import GeometryConfig, TextureConfig, VolumeEncoderConfig
 from .field import Query
-from .field_features import FieldFeatures
+from .field_features import FieldFeatures, query_logits
 from .geometry import GeometryNetwork
+from .mending import mended
 from .semantic import voxelise_semantic
 from .surface import Extraction, extract
 from .texture import TextureNetwork
@@ -26,16 +28,22 @@ from .weights import find_weights, load_geometry, load_texture, weights_digest
 
 @dataclass(frozen=True)
 class FieldOfPhoto:
-    """The implicit fields of one photo and one body, ready to be queried; ``texture`` None if not wanted."""
+    """The implicit fields of one photo and one body, ready to be queried; ``texture`` None if not wanted.
+
+    ``mirrored``: the geometry of photo and body seen in a mirror, None where it is not asked.
+    """
 
     geometry: FieldFeatures
     texture: FieldFeatures | None
+    mirrored: FieldFeatures | None = None
 
     @property
     def image_maps(self) -> ImageMaps:
         """The photo's own part, for :meth:`FieldNetworks.encode` with another body."""
         return ImageMaps(
-            self.geometry.image_maps[0], self.texture.image_maps[0] if self.texture is not None else None
+            self.geometry.image_maps[0],
+            self.texture.image_maps[0] if self.texture is not None else None,
+            self.mirrored.image_maps[0] if self.mirrored is not None else None,
         )
 
 
@@ -45,19 +53,28 @@ class ImageMaps:
 
     geometry: Tensor
     texture: Tensor | None
+    mirrored: Tensor | None = None
 
 
 @dataclass
 class FieldNetworks:
     """Geometry and texture network, the latter None if colours are not wanted.
 
-    ``digests`` are their files' hashes, None for untrained ones.
+    ``digests`` are their files' hashes, None for untrained ones. ``mirrored``: photo and body are also shown
+    to the geometry network in a mirror, and the mean of both logits counts. Nothing in a photo tells left
+    from right, so what the two disagree about is the network's own error; less of it costs a second query of
+    every point. For volumes of one channel: a semantic code would have to change its sides, too.
     """
 
     geometry: GeometryNetwork
     texture: TextureNetwork | None
     device: torch.device
     digests: dict[str, str | None] = field(default_factory=dict)
+    mirrored: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mirrored and self.geometry.config.volume.channels != 1:
+            raise ValueError("only a body volume of one channel can be seen in a mirror")
 
     def encode(
         self, photo: Photo, posed: PosedBody, *, texture: bool = True, maps: ImageMaps | None = None
@@ -66,22 +83,31 @@ class FieldNetworks:
 
         ``maps``: those of an earlier field of the same photo, so that only the body is encoded.
         """
-        geometry_map, texture_map = (maps.geometry, maps.texture) if maps is not None else (None, None)
-        config = self.geometry.config
-        volume = body_volume(posed, config.volume, self.device)
-        geometry = self.geometry.prepare(
-            self._image(photo, config, geometry_map), volume, image_map=geometry_map
-        )
+        texture_map = maps.texture if maps is not None else None
+        volume = body_volume(posed, self.geometry.config.volume, self.device)
+        shape = self.encode_shape(photo, volume, maps=maps)
         if not texture:
-            return FieldOfPhoto(geometry, None)
-        config = self.texture.config
+            return shape
+        geometry, config = shape.geometry, self.texture.config
         if config.volume != self.geometry.config.volume:
             volume = body_volume(posed, config.volume, self.device)
         reads_geometry = geometry if config.geometry_channels else None
         image = self._image(photo, config, texture_map)
-        return FieldOfPhoto(
-            geometry, self.texture.prepare(image, volume, geometry=reads_geometry, image_map=texture_map)
-        )
+        painted = self.texture.prepare(image, volume, geometry=reads_geometry, image_map=texture_map)
+        return replace(shape, texture=painted)
+
+    def encode_shape(self, photo: Photo, volume: Tensor, *, maps: ImageMaps | None = None) -> FieldOfPhoto:
+        """The geometry of a photo and a volume V_O (1, Cv, R, R, R), without texture."""
+        known = maps.geometry if maps is not None else None
+        image = self._image(photo, self.geometry.config, known)
+        geometry = self.geometry.prepare(image, volume, image_map=known)
+        if not self.mirrored:
+            return FieldOfPhoto(geometry, None)
+        known = maps.mirrored if maps is not None else None
+        image = self._image(photo, self.geometry.config, known)
+        flipped = image.flip(-1) if image is not None else None
+        mirrored = self.geometry.prepare(flipped, volume.flip(-1), image_map=known)
+        return FieldOfPhoto(geometry, None, mirrored)
 
     def _image(
         self, photo: Photo, config: GeometryConfig | TextureConfig, known: Tensor | None
@@ -93,7 +119,15 @@ class FieldNetworks:
 
     def occupancy(self, features: FieldOfPhoto) -> Callable[[Tensor], Tensor]:
         """Points (N, 3) of the box to occupancy (N,)."""
-        return lambda points: self.geometry.query(features.geometry, points)
+        if features.mirrored is None:
+            return lambda points: self.geometry.query(features.geometry, points)
+
+        def both(points: Tensor) -> Tensor:
+            logits = query_logits(features.geometry, points)
+            logits += query_logits(features.mirrored, points * points.new_tensor([-1.0, 1.0, 1.0]))
+            return torch.sigmoid(logits.squeeze(-1) / 2)
+
+        return both
 
     def colour(self, features: FieldOfPhoto) -> Callable[[Tensor], Tensor]:
         """Points (N, 3) of the box to RGB and alpha (N, 4)."""
@@ -105,22 +139,29 @@ class FieldNetworks:
         posed: PosedBody,
         resolution: int,
         *,
+        mask: np.ndarray | None = None,
         change: Callable[[Query], Query] = lambda query: query,
         progress: Callable[[float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Extraction:
         """The clothed surface in the box, looked for first where the body is.
 
-        ``change`` makes the field that is searched out of the network's.
+        ``mask`` (S, S) of the photo: where it shows the person and the surface has a hole, the field is
+        raised (:mod:`.mending`) and searched again. ``change`` makes the field that is searched out of the
+        network's.
         """
-        return extract(
-            change(self.occupancy(features)),
-            resolution,
-            hint=posed.vertices,
-            device=self.device,
-            progress=progress,
-            cancelled=cancelled,
+        query = self.occupancy(features)
+        find = partial(
+            extract, resolution=resolution, hint=posed.vertices, device=self.device, cancelled=cancelled
         )
+        found = find(change(query), progress=progress)
+        if mask is None:
+            return found
+        raised = mended(query, found.surface, mask, resolution, device=self.device)
+        if raised is None:
+            return found
+        again = find(change(raised))
+        return replace(again, points_evaluated=found.points_evaluated + again.points_evaluated)
 
 
 def network_image(photo: Photo, size: int, channels: int) -> Tensor:
@@ -143,6 +184,11 @@ def body_volume(posed: PosedBody, config: VolumeEncoderConfig, device: torch.dev
     return voxelise_semantic(vertices, faces, torch.from_numpy(posed.template).to(device), config.resolution)
 
 
+def asks_mirror(config: GeometryConfig) -> bool:
+    """Whether a network is asked in a mirror, too: the ``lite`` ones are, the published one as published."""
+    return config.size == "lite" and config.volume.channels == 1
+
+
 def load_networks(
     size: str, folder: Path | None, device: torch.device, *, texture: bool = True
 ) -> FieldNetworks:
@@ -150,11 +196,13 @@ def load_networks(
     paths = {
         kind: find_weights(kind, size, folder) for kind in ("geometry", "texture")[: 2 if texture else 1]
     }
+    geometry = load_geometry(paths["geometry"], device=device)
     networks = FieldNetworks(
-        load_geometry(paths["geometry"], device=device),
+        geometry,
         load_texture(paths["texture"], device=device) if texture else None,
         device,
         {kind: weights_digest(path) for kind, path in paths.items()},
+        mirrored=asks_mirror(geometry.config),
     )
     check_pair(networks, paths, size)
     return networks

@@ -100,7 +100,13 @@ def _surface(job: Job, made: Hypothesis, resolution: int) -> Extraction:
     with job.stage("surface") as progress:
         held = {} if made.held is None else {"change": made.held.over}
         return made.networks.surface(
-            made.features, made.posed, resolution, progress=progress, cancelled=job.cancelled, **held
+            made.features,
+            made.posed,
+            resolution,
+            mask=made.photo.crop_mask,
+            progress=progress,
+            cancelled=job.cancelled,
+            **held,
         )
 
 

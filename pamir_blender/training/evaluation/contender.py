@@ -10,7 +10,7 @@ import torch
 
 from ...contracts import Photo
 from ...errors import RequestError, WeightsError
-from ...pamir.networks import FieldNetworks, FieldOfPhoto, network_image
+from ...pamir.networks import FieldNetworks, FieldOfPhoto, asks_mirror
 from ...pamir.weights import find_weights, load_geometry, read_card, weights_digest
 from ..metrics import Mesh
 from ..variants import VARIANTS, depth_ramp
@@ -49,15 +49,13 @@ class Contender:
         """The field of a photo and a body; the body is left out where the network never saw one."""
         if self.reads_body:
             return self.networks.encode(photo, body, texture=False)
-        geometry = self.networks.geometry
-        image = network_image(photo, geometry.config.image.image_size, geometry.config.image.image_channels)
-        ramp = depth_ramp(geometry.config.volume.resolution)[None].to(self.networks.device)
-        return FieldOfPhoto(geometry.prepare(image.to(self.networks.device), ramp), None)
+        ramp = depth_ramp(self.networks.geometry.config.volume.resolution)[None].to(self.networks.device)
+        return self.networks.encode_shape(photo, ramp)
 
     def mesh(self, photo: Photo, body: BodyShape, resolution: int) -> Mesh:
         """The reconstruction in the box. Raises SurfaceError when there is none."""
         features = self.encode(photo, body)
-        surface = self.networks.surface(features, body, resolution).surface
+        surface = self.networks.surface(features, body, resolution, mask=photo.crop_mask).surface
         return surface.vertices, surface.faces
 
 
@@ -96,15 +94,22 @@ def geometry_file(place: Path | None, size: str) -> Path:
     )
 
 
-def load_contender(name: str, place: Path | None, size: str, device: torch.device) -> Contender:
-    """Read a network and what its card says. Raises WeightsError."""
+def load_contender(
+    name: str, place: Path | None, size: str, device: torch.device, *, mirror: bool = True
+) -> Contender:
+    """Read a network and what its card says. Raises WeightsError.
+
+    Without ``mirror`` it is asked once, even where users get the mean with its answer in the mirror.
+    """
     path = geometry_file(place, size)
     card = read_card(path)
     variant = card.get("variant", "pamir")
     if variant not in VARIANTS:
         raise WeightsError(f"{path} was trained as {variant!r}, which is not known here.")
     digest = weights_digest(path)
-    networks = FieldNetworks(load_geometry(path, device=device), None, device, {"geometry": digest})
+    geometry = load_geometry(path, device=device)
+    mirrored = mirror and asks_mirror(geometry.config)
+    networks = FieldNetworks(geometry, None, device, {"geometry": digest}, mirrored)
     if variant == "pifu" and networks.geometry.config.volume.channels != 1:
         raise WeightsError(f"{path} is a baseline without a body but reads a volume of several channels.")
     return Contender(name, path, digest, networks, variant, card)
