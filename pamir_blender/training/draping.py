@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
-from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial import ConvexHull
 
 from .solids import Part, capped_tube, open_coat
 
@@ -25,6 +25,9 @@ AROUND = 120
 
 SHORTEST = 0.15
 """Metres below which a piece is not worth hanging."""
+
+THINNEST = 0.02
+"""Metres of radius that any ring has."""
 
 CUT_EASE, CUT_FLARE = 0.02, 0.05
 """Metres of radius that a piece is cut wider than it hangs, at its top, and per metre of its length."""
@@ -77,14 +80,15 @@ def drape(
     levels = max(int(length / 0.02), 8)
     angles = np.linspace(0, 2 * np.pi, AROUND, endpoint=False)
     distances = np.linspace(0, length, levels)
-    centres, bases, radii = [], [], []
-    centre = top.copy()
+    path, centres, bases, sections = [], [], [], []
+    straight = centre = top.copy()
     for k, distance in enumerate(distances):
         share = min(1.0, distance / 0.25)
         normal = up * (1 - share) + np.array([0, 1.0, 0]) * share
         normal /= np.linalg.norm(normal)
         if k:
-            centre = centre - normal * (distances[1] - distances[0])
+            straight = straight - normal * distances[1]
+            centre = centre - normal * distances[1]
         # Ring axes: z runs forward, x to the person's left; seen from above x to z is clockwise.
         ahead = np.array([0, 0, 1.0]) - normal * normal[2]
         ahead /= np.linalg.norm(ahead)
@@ -93,22 +97,25 @@ def drape(
         slab = np.abs(local @ normal) < 0.03
         flat = np.stack([local[slab] @ aside, local[slab] @ ahead], axis=1)
         flat = flat[np.hypot(*flat.T) < 0.75]
-        radius, shift = _hull_radius(flat, angles)
-        if radius is None:
-            if not radii:
-                return None
-            radius, shift = radii[-1].copy(), np.zeros(2)
-        else:
+        if len(flat):
+            shift = (flat.min(axis=0) + flat.max(axis=0)) / 2
             centre = centre + aside * shift[0] + ahead * shift[1]
+            flat = flat - shift
+        path.append(straight)
         centres.append(centre)
         bases.append((aside, ahead))
-        radii.append(radius)
-    hull = np.stack(radii)
-    centre_line = gaussian_filter1d(np.stack(centres), 1.5, axis=0, mode="nearest")
-    step = distances[1]
-    radius = _hang(hull, piece, step)
+        sections.append(flat)
+    # Where a foot begins or ends the middle of the cross section leaps; the middle of cloth does not.
+    centre_line = np.stack(path) + gaussian_filter1d(np.stack(centres) - path, 4.0, axis=0, mode="nearest")
+    hull = np.empty((levels, AROUND))
+    for k, (axes, flat) in enumerate(zip(bases, sections, strict=True)):
+        offset = np.array([axis @ (centres[k] - centre_line[k]) for axis in axes])
+        hull[k] = hull_radius(flat + offset, angles)
+    if hull[0].max() <= THINNEST:
+        return None
+    radius = _hang(hull, centre_line, bases, angles, piece)
     levels = len(radius)
-    if (levels - 1) * step < SHORTEST:
+    if distances[levels - 1] < SHORTEST:
         return None
     hull, centre_line = hull[:levels], centre_line[:levels]
     bases, distances = bases[:levels], distances[:levels]
@@ -139,17 +146,33 @@ def girth(radius: np.ndarray) -> float:
     return float(np.linalg.norm(points - np.roll(points, 1, axis=0), axis=1).sum())
 
 
-def _hang(hull: np.ndarray, piece: Drape, step: float) -> np.ndarray:
-    """(K, A) radii of the rings, K <= L, down to where the piece still goes around ``hull`` (L, A).
+def seen_from(radius: np.ndarray, shift: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """The ring ``radius`` (A,) about another middle inside it, ``shift`` (2,) from the old one."""
+    points = radius[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1) - shift
+    turned = np.arctan2(points[:, 1], points[:, 0])
+    return np.interp(angles, turned, np.hypot(*points.T), period=2 * np.pi)
 
-    ``step`` metres between rings.
-    """
-    rings = [hull[0] + piece.ease]
-    cut = girth(rings[0] + CUT_EASE)
+
+def _hang(
+    hull: np.ndarray,
+    centres: np.ndarray,
+    bases: list[tuple[np.ndarray, np.ndarray]],
+    angles: np.ndarray,
+    piece: Drape,
+) -> np.ndarray:
+    """(K, A) radii of the rings, K <= L, down to where the piece still goes around ``hull`` (L, A)."""
+    # At the top a piece lies close to what it is sewn to, and has its full ease a hand's breadth below.
+    rings = [hull[0] + 0.3 * piece.ease]
+    cut = girth(hull[0] + piece.ease + CUT_EASE)
+    length = 0.0
     for k in range(1, len(hull)):
-        tight = hull[k] + piece.ease
-        wide = np.maximum(tight, rings[-1] - piece.taper * step) + piece.flare * step
-        most = cut + 2 * np.pi * (piece.flare + CUT_FLARE) * k * step
+        moved = centres[k] - centres[k - 1]
+        step = float(abs(np.cross(*bases[k]) @ moved))
+        length += step
+        above = seen_from(rings[-1], np.array([axis @ moved for axis in bases[k]]), angles)
+        tight = hull[k] + piece.ease * min(0.3 + length / 0.15, 1.0)
+        wide = np.maximum(tight, above - piece.taper * step) + piece.flare * step
+        most = cut + 2 * np.pi * (piece.flare + CUT_FLARE) * length
         least, around = girth(tight), girth(wide)
         if least > most:
             break
@@ -159,21 +182,13 @@ def _hang(hull: np.ndarray, piece: Drape, step: float) -> np.ndarray:
     return np.stack(rings)
 
 
-def _hull_radius(flat: np.ndarray, angles: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-    """Radius of the convex hull of (N, 2) in each direction about its centroid, and that centroid."""
-    if len(flat) < 8:
-        return None, np.zeros(2)
-    try:
-        hull = ConvexHull(flat)
-    except QhullError:
-        return None, np.zeros(2)
-    corners = flat[hull.vertices]
-    centre = (corners.min(axis=0) + corners.max(axis=0)) / 2
-    normals, offsets = hull.equations[:, :2], hull.equations[:, 2] + hull.equations[:, :2] @ centre
-    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    along = directions @ normals.T
-    reach = np.where(along > 1e-6, -offsets / np.maximum(along, 1e-6), np.inf)
-    return reach.min(axis=1), centre
+def hull_radius(flat: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """Radius (A,) in each direction of the convex hull of (N, 2) points and a thin ring about the origin."""
+    ring = THINNEST * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    hull = ConvexHull(np.concatenate([flat, ring]))
+    normals, offsets = hull.equations[:, :2], hull.equations[:, 2]
+    along = ring / THINNEST @ normals.T
+    return np.where(along > 1e-6, -offsets / np.maximum(along, 1e-6), np.inf).min(axis=1)
 
 
 def _rings(

@@ -31,6 +31,7 @@ COAT_FLARE = 0.5
 
 _TRUNK = (0, 3, 6, 9, 13, 14)
 _LEGS = (1, 2, 4, 5, 7, 8, 10, 11)
+_FEET = (7, 8, 10, 11)
 _UPPER_ARMS = (16, 17)
 _FOREARMS = (18, 19)
 
@@ -115,7 +116,8 @@ def _dress(rng: np.random.Generator, posed: PosedSubject, garment: str, tile: np
     trunk = groups[:, _TRUNK].sum(axis=1)
     legs = groups[:, _LEGS].sum(axis=1)
     carried = (trunk + legs > 0.6) & (subject.part == 0)
-    points = posed.vertices[carried]
+    # Hems hang about the ankles; feet look out below them.
+    points = posed.vertices[carried & (groups[:, _FEET].sum(axis=1) < 0.5)]
     floor = float(posed.vertices[:, 1].min()) + rng.uniform(0.02, 0.06)
     loose = garment in ("coat", "robe")
     # Where the hanging piece begins, in the rest pose: the waist, or under the arms for coats and robes.
