@@ -186,6 +186,20 @@ def test_unusable_options_are_refused_in_one_line(data_folder, tmp_path, capsys,
     assert error.count("\n") == 1
 
 
+def test_what_the_mirror_gains_can_be_measured(data_folder, tmp_path, no_front_end):
+    words = ["--data", str(data_folder), "--out", str(tmp_path / "out"), "--no-noise", "--bodies", "true"]
+    words += ["--limit", "1", *WORDS]
+    scores = []
+    for more in ([], ["--no-mirror"]):
+        assert command.main([*words, *more]) == 0
+        summary = json.loads((tmp_path / "out" / "evaluation.json").read_text())["summary"]
+        scores.append([row["chamfer"] for row in summary])
+    with_mirror, without = scores
+    assert with_mirror[0] == without[0]  # the body alone
+    assert with_mirror[1] != without[1]
+    assert with_mirror[1] == pytest.approx(without[1], rel=0.5)
+
+
 def test_other_folders_are_left_alone(data_folder, tmp_path, capsys):
     (tmp_path / "mine.txt").touch()
     assert cli.main(["evaluate", "--data", str(data_folder), "--out", str(tmp_path)]) == 2

@@ -100,3 +100,8 @@ def test_what_would_stop_every_photo_stops_the_command(run, capsys):
 def test_folders_without_photos_are_refused(run, capsys):
     assert run()[0] == 2
     assert "holds no photo" in capsys.readouterr().err
+
+
+def test_photos_come_as_users_get_them(run, capsys):
+    assert run("a_90.png", words=["--no-mirror"])[0] == 2
+    assert "--no-mirror is for measuring" in capsys.readouterr().err
