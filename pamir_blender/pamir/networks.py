@@ -18,6 +18,7 @@ from .field import Query
 from .field_features import FieldFeatures, query_logits
 from .geometry import GeometryNetwork
 from .mending import mended
+from .outline import onto_outline, outline_iou
 from .semantic import voxelise_semantic
 from .surface import Extraction, extract
 from .texture import TextureNetwork
@@ -147,8 +148,8 @@ class FieldNetworks:
         """The clothed surface in the box, looked for first where the body is.
 
         ``mask`` (S, S) of the photo: where it shows the person and the surface has a hole, the field is
-        raised (:mod:`.mending`) and searched again. ``change`` makes the field that is searched out of the
-        network's.
+        raised (:mod:`.mending`) and searched again, and then the surface's outline is moved onto the mask's
+        (:mod:`.outline`). ``change`` makes the field that is searched out of the network's.
         """
         query = self.occupancy(features)
         find = partial(
@@ -158,10 +159,14 @@ class FieldNetworks:
         if mask is None:
             return found
         raised = mended(query, found.surface, mask, resolution, device=self.device)
-        if raised is None:
-            return found
-        again = find(change(raised))
-        return replace(again, points_evaluated=found.points_evaluated + again.points_evaluated)
+        if raised is not None:
+            evaluated = found.points_evaluated
+            found = find(change(raised))
+            found = replace(found, points_evaluated=evaluated + found.points_evaluated)
+        vertices, faces = found.surface.vertices, found.surface.faces
+        overlap = outline_iou(vertices, faces, mask)
+        moved = onto_outline(vertices, faces, mask)
+        return replace(found, surface=replace(found.surface, vertices=moved), outline_iou=overlap)
 
 
 def network_image(photo: Photo, size: int, channels: int) -> Tensor:

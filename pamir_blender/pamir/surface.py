@@ -26,13 +26,15 @@ class Extraction:
     """A surface and what it took to find it.
 
     ``points_evaluated`` queries of the field; ``dropped_fraction`` of the area that hung loose and was
-    removed; ``components`` kept.
+    removed; ``components`` kept. ``outline_iou``: the silhouette's overlap with the photo's mask as the field
+    has it, before the outline was moved onto the mask's; None where it was not.
     """
 
     surface: Surface
     points_evaluated: int
     dropped_fraction: float
     components: int
+    outline_iou: float | None = None
 
 
 def extract(

@@ -125,6 +125,7 @@ def _report(job: Job, made: Hypothesis, options: PhotoOptions, extraction: Extra
             "points_evaluated": extraction.points_evaluated,
             "components": extraction.components,
             "dropped_fraction": round(extraction.dropped_fraction, 5),
+            "outline_iou": None if extraction.outline_iou is None else round(extraction.outline_iou, 4),
         },
         "hypothesis": {
             "kind": made.kind,

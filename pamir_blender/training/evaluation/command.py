@@ -56,10 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--height", type=float, metavar="M", help="height of every mesh in metres (from the file's unit)")
     add("--no-optimise", dest="optimise", action="store_false", help="leave optimised bodies out")
     add(
-        "--no-mirror",
-        dest="mirror",
-        action="store_false",
-        help="ask lite networks once, not in a mirror, too (not for --photos)",
+        "--plain",
+        action="store_true",
+        help="the field as published: no mirror, no mending, no fitted outline (not for --photos)",
     )
     add("--quick", action="store_true", help="a few views, coarse: to see that everything works")
     add("--fresh", action="store_true", help="measure again what was measured before")
@@ -87,8 +86,8 @@ def _check(options: argparse.Namespace) -> None:
             raise RequestError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
     if options.height is not None and not 0.3 <= options.height <= 3.0:
         raise RequestError(f"--height is in metres, 0.3 to 3, not {options.height:g}")
-    if options.photos and not options.mirror:
-        raise RequestError("--no-mirror is for measuring; --photos shows what users get")
+    if options.photos and options.plain:
+        raise RequestError("--plain is for measuring; --photos shows what users get")
     if any(not abs(yaw) <= 360 for yaw in options.yaws):
         raise RequestError("--yaws are degrees between -360 and 360")
 
@@ -143,7 +142,7 @@ def _measured(options: argparse.Namespace, argv: list[str], out: Path) -> str:
     device, settings, cache = choose_device(options.device), _settings(options), RowCache(out / "cache")
     places = parse_weights(options.weights)
     contenders = [
-        load_contender(name, place, options.size, device, mirror=options.mirror)
+        load_contender(name, place, options.size, device, plain=options.plain)
         for name, place in places.items()
     ]
     views = _views(options, out, _say)

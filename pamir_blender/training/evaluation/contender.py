@@ -24,7 +24,8 @@ class Contender:
     """A geometry network under the name that the tables give it.
 
     ``variant`` "pamir", or "pifu" for a baseline that was trained on a depth ramp in the body's place.
-    ``card`` what its weights file says of its training.
+    ``card`` what its weights file says of its training. ``plain``: the field as published, asked once, and
+    its surface as it is; otherwise it is what users get, with the mirror and the mask's help.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Contender:
     networks: FieldNetworks
     variant: str
     card: dict[str, Any]
+    plain: bool = False
 
     @property
     def reads_body(self) -> bool:
@@ -55,7 +57,8 @@ class Contender:
     def mesh(self, photo: Photo, body: BodyShape, resolution: int) -> Mesh:
         """The reconstruction in the box. Raises SurfaceError when there is none."""
         features = self.encode(photo, body)
-        surface = self.networks.surface(features, body, resolution, mask=photo.crop_mask).surface
+        mask = None if self.plain else photo.crop_mask
+        surface = self.networks.surface(features, body, resolution, mask=mask).surface
         return surface.vertices, surface.faces
 
 
@@ -95,12 +98,9 @@ def geometry_file(place: Path | None, size: str) -> Path:
 
 
 def load_contender(
-    name: str, place: Path | None, size: str, device: torch.device, *, mirror: bool = True
+    name: str, place: Path | None, size: str, device: torch.device, *, plain: bool = False
 ) -> Contender:
-    """Read a network and what its card says. Raises WeightsError.
-
-    Without ``mirror`` it is asked once, even where users get the mean with its answer in the mirror.
-    """
+    """Read a network and what its card says; ``plain``: see :class:`Contender`. Raises WeightsError."""
     path = geometry_file(place, size)
     card = read_card(path)
     variant = card.get("variant", "pamir")
@@ -108,8 +108,8 @@ def load_contender(
         raise WeightsError(f"{path} was trained as {variant!r}, which is not known here.")
     digest = weights_digest(path)
     geometry = load_geometry(path, device=device)
-    mirrored = mirror and asks_mirror(geometry.config)
+    mirrored = not plain and asks_mirror(geometry.config)
     networks = FieldNetworks(geometry, None, device, {"geometry": digest}, mirrored)
     if variant == "pifu" and networks.geometry.config.volume.channels != 1:
         raise WeightsError(f"{path} is a baseline without a body but reads a volume of several channels.")
-    return Contender(name, path, digest, networks, variant, card)
+    return Contender(name, path, digest, networks, variant, card, plain)

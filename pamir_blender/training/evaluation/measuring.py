@@ -154,7 +154,7 @@ def _key(digest: str, line: Condition, contenders: dict[str, Contender], setting
         view=digest,
         weights=contender.digest if contender else None,
         variant=contender.variant if contender else None,
-        mirrored=contender.networks.mirrored if contender else None,
+        plain=contender.plain if contender else None,
         body=line.body,
         optimised=line.optimised,
         resolution=settings.resolution if contender else None,

@@ -80,6 +80,7 @@ def _reconstruct(path: Path, out: Path, backend: Backend, options: dict[str, Any
     return {
         "ok": True,
         "silhouette_iou": report["silhouette_iou"],
+        "field_iou": report.get("surface", {}).get("outline_iou"),
         "warnings": list(report.get("photo", {}).get("warnings", ())),
         "timings": report.get("timings", {}),
         "optimisation": (report.get("optimisation") or {}).get("reason"),
@@ -87,18 +88,29 @@ def _reconstruct(path: Path, out: Path, backend: Backend, options: dict[str, Any
 
 
 def photos_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Markdown: worst first, refusals last with their reasons, and the mean above them."""
+    """Markdown: worst first, refusals last with their reasons, and the means below.
+
+    Beside the silhouette IoU of the result stands the one of the field's surface, before its outline was
+    moved onto the mask's.
+    """
     made = sorted((row for row in rows if row["ok"]), key=lambda row: row["silhouette_iou"])
     refused = [row for row in rows if not row["ok"]]
-    lines = ["| photo | silhouette IoU | notes |", "| --- | --- | --- |"]
-    lines += [f"| {_cell(row['photo'])} | {row['silhouette_iou']:.3f} | {_notes(row)} |" for row in made]
-    lines += [f"| {_cell(row['photo'])} | refused | {_cell(row['reason'])} |" for row in refused]
+    lines = ["| photo | silhouette IoU | of the field | notes |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| {_cell(row['photo'])} | {row['silhouette_iou']:.3f} | {_number(row.get('field_iou'))} "
+        f"| {_notes(row)} |"
+        for row in made
+    ]
+    lines += [f"| {_cell(row['photo'])} | refused | | {_cell(row['reason'])} |" for row in refused]
     if made:
         values = [row["silhouette_iou"] for row in made]
         lines += [
             "",
             f"Mean silhouette IoU {np.mean(values):.3f}, lowest {min(values):.3f}, over {len(made)}.",
         ]
+        values = [row["field_iou"] for row in made if row.get("field_iou") is not None]
+        if values:
+            lines[-1] += f" Of the field: {np.mean(values):.3f}, lowest {min(values):.3f}."
     lines.append(f"\n{len(refused)} of {len(rows)} refused.")
     return "\n".join(lines) + "\n"
 
@@ -119,6 +131,10 @@ def photos_sheet(rows: Sequence[dict[str, Any]], results: Path) -> np.ndarray:
 def _notes(row: dict[str, Any]) -> str:
     notes = [*row["warnings"], *([f"Optimisation: {row['optimisation']}"] if row.get("optimisation") else [])]
     return _cell(" ".join(notes))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _cell(text: str) -> str:

@@ -103,5 +103,5 @@ def test_folders_without_photos_are_refused(run, capsys):
 
 
 def test_photos_come_as_users_get_them(run, capsys):
-    assert run("a_90.png", words=["--no-mirror"])[0] == 2
-    assert "--no-mirror is for measuring" in capsys.readouterr().err
+    assert run("a_90.png", words=["--plain"])[0] == 2
+    assert "--plain is for measuring" in capsys.readouterr().err
