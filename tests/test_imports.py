@@ -21,6 +21,7 @@ LEAVES = {
     "arrays",
     "image_header",
     "plain_files",
+    "normals",
 }
 # module (longest prefix wins) -> what of this package it may import, besides itself
 ALLOWED = {
@@ -35,6 +36,7 @@ ALLOWED = {
     "arrays": {"errors", "plain_files"},
     "image_header": set(),
     "plain_files": set(),
+    "normals": set(),
     "depth_flip": {"contracts", "errors", "joint_limits", "rotations"},
     "result": LEAVES,
     "rasterise": LEAVES,

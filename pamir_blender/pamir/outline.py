@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy import sparse
 from scipy.ndimage import map_coordinates
+from scipy.sparse import csr_matrix
 
+from ..normals import vertex_normals
 from ..rasterise import coverage
+from .smooth import neighbour_mean
 
 SIZE = 512
 """Pixels a side of the picture in which outlines are compared."""
@@ -55,12 +57,12 @@ def onto_outline(vertices: np.ndarray, faces: np.ndarray, mask: np.ndarray) -> n
     places = ((vertices[:, :2] * [1, -1] + 0.5) * SIZE - 0.5).astype(np.float32)
     own = _at(signed_distance(covered(vertices, faces)), places) / SIZE
     wanted = _at(cv2.GaussianBlur(signed_distance(shown), (0, 0), 1.0), places) / SIZE
-    normals = _vertex_normals(vertices, faces)
+    normals = vertex_normals(vertices, faces)
     across = normals[:, :2] / np.maximum(np.linalg.norm(normals[:, :2], axis=1, keepdims=True), 1e-6)
     # How much a vertex is of the rim; it falls off gently, so that no crease runs beside it.
     rim = np.clip(1 - np.abs(own) / RIM, 0, 1) * np.clip(1 - np.abs(normals[:, 2]) / EDGE_ON, 0, 1)
     close = np.clip((FAR - np.abs(wanted)) / (FAR - NEAR), 0, 1)
-    neighbours = _neighbours(len(vertices), faces)
+    neighbours = neighbour_mean(len(vertices), faces)
     move = _smooth((wanted - own) * close, rim, neighbours, _ALONG)[:, None] * across
     share = np.minimum(2 * rim, 1)[:, None]
     field = move * share
@@ -81,7 +83,7 @@ def _shown(mask: np.ndarray) -> np.ndarray:
     return cv2.resize(np.asarray(mask, np.float32), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR) > 0.5
 
 
-def _smooth(values: np.ndarray, weight: np.ndarray, neighbours: sparse.csr_matrix, steps: int) -> np.ndarray:
+def _smooth(values: np.ndarray, weight: np.ndarray, neighbours: csr_matrix, steps: int) -> np.ndarray:
     """``values`` (V,) averaged over neighbours by their ``weight`` (V,)."""
     total = neighbours @ weight
     for _ in range(steps):
@@ -93,21 +95,3 @@ def _smooth(values: np.ndarray, weight: np.ndarray, neighbours: sparse.csr_matri
 def _at(picture: np.ndarray, places: np.ndarray) -> np.ndarray:
     """(V,) values of a picture at places (V, 2) in pixels, bilinear."""
     return map_coordinates(picture, places.T[::-1], order=1, mode="nearest")
-
-
-def _neighbours(count: int, faces: np.ndarray) -> sparse.csr_matrix:
-    """(V, V): the mean over a vertex's neighbours."""
-    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    graph = sparse.csr_matrix((np.ones(len(ends), np.float32), ends.T), shape=(count, count))
-    degree = np.maximum(np.asarray(graph.sum(axis=1)).ravel(), 1)
-    return sparse.diags(1 / degree) @ graph
-
-
-def _vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    corners = vertices[faces].astype(np.float64)
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.zeros((len(vertices), 3))
-    for k in range(3):
-        for axis in range(3):
-            normals[:, axis] += np.bincount(faces[:, k], across[:, axis], len(vertices))
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)

@@ -23,13 +23,18 @@ def taubin(vertices: np.ndarray, faces: np.ndarray, steps: int) -> np.ndarray:
     Every vertex goes part of the way to the mean of its neighbours and then back; waves shorter than a few
     edges die out, longer ones and the volume stay.
     """
-    count = len(vertices)
-    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    # A closed oriented mesh has every edge once in either direction.
-    graph = sparse.csr_matrix((np.ones(len(ends), np.float32), ends.T), shape=(count, count))
-    degree = np.maximum(np.asarray(graph.sum(axis=1)), 1)
+    mean = neighbour_mean(len(vertices), faces)
     places = np.asarray(vertices, np.float32)
     for _ in range(steps):
         for share in (SHRINK, SWELL):
-            places = places + share * (graph @ places / degree - places)
+            places = places + share * (mean @ places - places)
     return places
+
+
+def neighbour_mean(count: int, faces: np.ndarray) -> sparse.csr_matrix:
+    """(V, V) float32: what takes values of a closed mesh's ``count`` vertices to their neighbours' means."""
+    ends = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    # A closed oriented mesh has every edge once in either direction.
+    graph = sparse.csr_matrix((np.ones(len(ends), np.float32), ends.T), shape=(count, count))
+    degree = np.maximum(np.asarray(graph.sum(axis=1)).ravel(), 1)
+    return (sparse.diags_array(1 / degree) @ graph).tocsr()
