@@ -52,7 +52,10 @@ def test_writes_every_file_and_nothing_else(job):
 
 
 def test_the_silhouette_fits_the_mask(job):
-    assert _report(job[0])["silhouette_iou"] > 0.85
+    report = _report(job[0])
+    assert report["silhouette_iou"] > 0.96
+    # Before its outline was moved onto the mask's the surface fitted less well, but it fitted.
+    assert 0.85 < report["surface"]["outline_iou"] < report["silhouette_iou"] + 0.01
 
 
 def test_the_surface_is_a_whole_person(job):
