@@ -258,7 +258,8 @@ def test_bodies_that_are_not_true_are_measured_optimised_as_well(
     monkeypatch.setattr(Body, "__eq__", lambda a, b: np.array_equal(a.pose, b.pose))
     out = tmp_path / "out"
     words = ["--data", str(data_folder), "--out", str(out), "--bodies", "true", "estimated", "--no-noise"]
-    assert command.main([*words, *tiny, *WORDS]) == 0
+    # Plain: whether a hole of an untrained network's lumps is mended hangs on the last digit of a vertex.
+    assert command.main([*words, "--plain", *tiny, *WORDS]) == 0
     report = json.loads((out / "evaluation.json").read_text())
     lines = {(e["weights"], e["body"], e["optimised"]): e for e in report["summary"]}
     assert set(lines) == {
