@@ -8,6 +8,9 @@ it is sure that nobody is there it stays: masks have errors, too. The paper has 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import torch
@@ -51,7 +54,35 @@ def torn_rays(surface: Surface, mask: np.ndarray, resolution: int) -> np.ndarray
     return inner > covered
 
 
-def mended(
+@dataclass(frozen=True)
+class Mending:
+    """How much a field is raised along the rays of the pixels that its surface leaves empty.
+
+    ``lift`` (G, G) float32, what is added to the occupancy's logit, row 0 at the top; ``points_evaluated``
+    queries of the field that it took.
+    """
+
+    lift: np.ndarray
+    points_evaluated: int = 0
+
+    @property
+    def needed(self) -> bool:
+        """Whether anything is raised."""
+        return bool((self.lift > 0).any())
+
+    def over(self, query: Query) -> Query:
+        """The field with the rays raised."""
+        lift = torch.from_numpy(self.lift)[None, None]
+
+        def raised(points: Tensor) -> Tensor:
+            at = points[:, :2] * points.new_tensor([2.0, -2.0])
+            here = functional.grid_sample(lift.to(points), at[None, None], align_corners=False)
+            return torch.sigmoid(torch.logit(query(points), 1e-6) + here.view(-1))
+
+        return raised
+
+
+def find_mending(
     query: Query,
     surface: Surface,
     mask: np.ndarray,
@@ -59,15 +90,17 @@ def mended(
     *,
     chunk: int = 16384,
     device: torch.device | str | None = None,
-) -> Query | None:
-    """The field raised where its ``surface`` is torn; None where there is nothing to mend.
+    check: Callable[[], None] = lambda: None,
+) -> Mending:
+    """What raises the field ``query`` where its ``surface`` is torn.
 
     ``mask`` (S, S) in [0, 1] of the box's x, y; ``resolution`` of the surface; ``query`` as for
-    :func:`~pamir_blender.pamir.surface.extract`.
+    :func:`~pamir_blender.pamir.surface.extract`; ``check`` is called between chunks, and may raise.
     """
     torn = torn_rays(surface, mask, resolution)
+    raised = np.zeros(torn.shape, np.float32)
     if not torn.any():
-        return None
+        return Mending(raised)
     grid = len(torn)
     rows, columns = np.nonzero(cv2.dilate(torn.astype(np.uint8), _disc(REACH * grid)))
     depths = np.linspace(*np.quantile(surface.vertices[:, 2], (0.0, 1.0)), _DEPTHS)
@@ -76,24 +109,17 @@ def mended(
     rays[..., 1] = (0.5 - (rows + 0.5) / grid)[:, None]
     rays[..., 2] = depths
     found = np.concatenate(
-        [part.float().cpu().numpy() for _, part in in_chunks(query, rays.reshape(-1, 3), chunk, device)]
+        [
+            part.float().cpu().numpy()
+            for _, part in in_chunks(query, rays.reshape(-1, 3), chunk, device, check)
+        ]
     )
     best = _logit(found.reshape(len(rows), _DEPTHS).max(axis=1))
     lowest, wanted = _logit(np.array(DOUBT))
-    raised = np.zeros((grid, grid), np.float32)
     raised[rows, columns] = np.where(best > lowest, np.maximum(wanted - best, 0), 0)
-    if not (raised[torn] > 0).any():
-        return None
-    raised = cv2.GaussianBlur(raised, (0, 0), 0.7)
-    shift = torch.from_numpy(raised)[None, None]
-
-    def raised_query(points: Tensor) -> Tensor:
-        occupancy = query(points)
-        at = points[:, :2] * points.new_tensor([2.0, -2.0])
-        here = functional.grid_sample(shift.to(points), at[None, None], align_corners=False)
-        return torch.sigmoid(torch.logit(occupancy, 1e-6) + here.view(-1))
-
-    return raised_query
+    # Where no torn ray itself is raised, neither are those around them.
+    needed = (raised[torn] > 0).any()
+    return Mending(cv2.GaussianBlur(raised, (0, 0), 0.7) * np.float32(needed), found.size)
 
 
 def _disc(radius: float) -> np.ndarray:

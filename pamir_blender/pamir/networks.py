@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from ..contracts import Photo, PosedBody
+from ..errors import Cancelled
 from .config import GeometryConfig, TextureConfig, VolumeEncoderConfig
 from .field import Query
 from .field_features import FieldFeatures, query_logits
 from .geometry import GeometryNetwork
-from .mending import mended
+from .mending import find_mending
 from .outline import onto_outline, outline_iou
 from .semantic import voxelise_semantic
 from .surface import Extraction, extract
@@ -25,6 +26,9 @@ from .texture import TextureNetwork
 from .voxelise import voxelise_occupancy
 from .weight_pairs import check_pair
 from .weights import find_weights, load_geometry, load_texture, weights_digest
+
+FIRST_SEARCH = 0.6
+"""Part of the surface's progress that the first search is given; the rest belongs to a second, if needed."""
 
 
 @dataclass(frozen=True)
@@ -149,24 +153,38 @@ class FieldNetworks:
 
         ``mask`` (S, S) of the photo: where it shows the person and the surface has a hole, the field is
         raised (:mod:`.mending`) and searched again, and then the surface's outline is moved onto the mask's
-        (:mod:`.outline`). ``change`` makes the field that is searched out of the network's.
+        (:mod:`.outline`). ``change`` makes the field that is searched out of the network's; it has the last
+        word, so that what it takes away is not mended.
+        Raises SurfaceError when there is no surface, Cancelled when ``cancelled()`` turns true.
         """
         query = self.occupancy(features)
+        report = progress or (lambda fraction: None)
+
+        def check() -> None:
+            if cancelled is not None and cancelled():
+                raise Cancelled("surface extraction was cancelled")
+
         find = partial(
             extract, resolution=resolution, hint=posed.vertices, device=self.device, cancelled=cancelled
         )
-        found = find(change(query), progress=progress)
+        changed = change(query)
         if mask is None:
-            return found
-        raised = mended(query, found.surface, mask, resolution, device=self.device)
-        if raised is not None:
-            evaluated = found.points_evaluated
-            found = find(change(raised))
-            found = replace(found, points_evaluated=evaluated + found.points_evaluated)
+            return find(changed, progress=progress)
+        found = find(changed, progress=lambda fraction: report(FIRST_SEARCH * fraction))
+        mending = find_mending(changed, found.surface, mask, resolution, device=self.device, check=check)
+        evaluated = found.points_evaluated + mending.points_evaluated
+        if mending.needed:
+            found = find(
+                change(mending.over(query)),
+                progress=lambda fraction: report(FIRST_SEARCH + (1 - FIRST_SEARCH) * fraction),
+            )
+            evaluated += found.points_evaluated
         vertices, faces = found.surface.vertices, found.surface.faces
         overlap = outline_iou(vertices, faces, mask)
         moved = onto_outline(vertices, faces, mask)
-        return replace(found, surface=replace(found.surface, vertices=moved), outline_iou=overlap)
+        report(1.0)
+        surface = replace(found.surface, vertices=moved)
+        return replace(found, surface=surface, points_evaluated=evaluated, outline_iou=overlap)
 
 
 def network_image(photo: Photo, size: int, channels: int) -> Tensor:

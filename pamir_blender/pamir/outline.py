@@ -56,12 +56,16 @@ def onto_outline(vertices: np.ndarray, faces: np.ndarray, mask: np.ndarray) -> n
         return vertices
     places = ((vertices[:, :2] * [1, -1] + 0.5) * SIZE - 0.5).astype(np.float32)
     own = _at(signed_distance(covered(vertices, faces)), places) / SIZE
-    wanted = _at(cv2.GaussianBlur(signed_distance(shown), (0, 0), 1.0), places) / SIZE
+    target = cv2.GaussianBlur(signed_distance(shown), (0, 0), 1.0)
+    wanted = _at(target, places) / SIZE
     normals = vertex_normals(vertices, faces)
     across = normals[:, :2] / np.maximum(np.linalg.norm(normals[:, :2], axis=1, keepdims=True), 1e-6)
     # How much a vertex is of the rim; it falls off gently, so that no crease runs beside it.
     rim = np.clip(1 - np.abs(own) / RIM, 0, 1) * np.clip(1 - np.abs(normals[:, 2]) / EDGE_ON, 0, 1)
     close = np.clip((FAR - np.abs(wanted)) / (FAR - NEAR), 0, 1)
+    # Where both outlines cross, as at a limb that the mask lacks, the mask's says nothing about this edge.
+    down, right = np.gradient(target)
+    close *= np.clip(-2 * (_at(right, places) * across[:, 0] - _at(down, places) * across[:, 1]), 0, 1)
     neighbours = neighbour_mean(len(vertices), faces)
     move = _smooth((wanted - own) * close, rim, neighbours, _ALONG)[:, None] * across
     share = np.minimum(2 * rim, 1)[:, None]

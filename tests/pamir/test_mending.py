@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pamir_blender.pamir.mending import mended, torn_rays
+from pamir_blender.pamir.mending import find_mending, torn_rays
 from pamir_blender.pamir.surface import extract_surface
 
 RESOLUTION = 128
@@ -43,8 +43,9 @@ def test_a_hole_is_seen_where_it_is():
 def test_a_hole_of_doubt_is_closed_at_its_likeliest_depth():
     query = plate(0.45)
     torn = surface_of(query)
-    raised = mended(query, torn, square_mask(), RESOLUTION)
-    whole = surface_of(raised)
+    mending = find_mending(query, torn, square_mask(), RESOLUTION)
+    assert mending.needed and mending.points_evaluated > 0
+    whole = surface_of(mending.over(query))
     assert not torn_rays(whole, square_mask(), RESOLUTION).any()
     near = np.linalg.norm(whole.vertices[:, :2] - HOLE, axis=1) < 0.03
     depths = whole.vertices[near, 2]
@@ -55,7 +56,7 @@ def test_a_hole_of_doubt_is_closed_at_its_likeliest_depth():
 
 def test_elsewhere_the_field_stays():
     query = plate(0.45)
-    raised = mended(query, surface_of(query), square_mask(), RESOLUTION)
+    raised = find_mending(query, surface_of(query), square_mask(), RESOLUTION).over(query)
     points = torch.rand(2000, 3, generator=torch.Generator().manual_seed(0)) - 0.5
     far = (points[:, :2] - points.new_tensor(HOLE)).norm(dim=1) > 0.12
     torch.testing.assert_close(raised(points)[far], query(points)[far], atol=1e-5, rtol=1e-4)
@@ -65,7 +66,7 @@ def test_where_the_field_is_sure_of_nobody_the_hole_stays():
     query = plate(0.05)
     torn = surface_of(query)
     assert torn_rays(torn, square_mask(), RESOLUTION).any()
-    assert mended(query, torn, square_mask(), RESOLUTION) is None
+    assert not find_mending(query, torn, square_mask(), RESOLUTION).needed
 
 
 def test_a_hole_that_the_mask_shows_too_is_none():
@@ -73,14 +74,15 @@ def test_a_hole_that_the_mask_shows_too_is_none():
     axis = (np.arange(512) + 0.5) / 512 - 0.5
     mask[np.hypot(axis[None] - HOLE[0], -axis[:, None] - HOLE[1]) < 0.06] = 0
     query = plate(0.45)
-    assert mended(query, surface_of(query), mask, RESOLUTION) is None
+    assert not find_mending(query, surface_of(query), mask, RESOLUTION).needed
 
 
 def test_a_surface_that_ends_just_inside_the_outline_is_no_hole():
     query = plate(1.0)
-    assert mended(query, surface_of(query), square_mask(half=0.31), RESOLUTION) is None
+    assert not find_mending(query, surface_of(query), square_mask(half=0.31), RESOLUTION).needed
 
 
 def test_an_empty_mask_mends_nothing():
     query = plate(0.45)
-    assert mended(query, surface_of(query), np.zeros((512, 512), np.float32), RESOLUTION) is None
+    nothing = find_mending(query, surface_of(query), np.zeros((512, 512), np.float32), RESOLUTION)
+    assert not nothing.needed and nothing.points_evaluated == 0

@@ -64,6 +64,24 @@ def test_only_the_side_that_is_near_is_moved(ball):
     assert radii(moved[right]).max() == pytest.approx(RADIUS + 0.006, abs=0.002)
 
 
+def test_a_limb_that_leaves_the_mask_keeps_its_thickness():
+    """Where an arm crosses the mask's outline, that outline is not the arm's."""
+
+    def field(points):
+        trunk = 0.15 - points.norm(dim=1)
+        arm = torch.minimum(0.022 - points[:, 1:].norm(dim=1), 0.3 - points[:, 0].abs())
+        return torch.sigmoid(torch.maximum(trunk, arm) * 300)
+
+    found = extract_surface(field, 128)
+    mask = disc(0.156)
+    moved = onto_outline(found.vertices, found.faces, mask)
+    arm = np.abs(np.abs(found.vertices[:, 0]) - 0.172) < 0.01
+    assert arm.sum() > 100
+    np.testing.assert_allclose(moved[arm, 1], found.vertices[arm, 1], atol=8e-4)
+    trunk = np.abs(found.vertices[:, 1]) > 0.08
+    assert radii(moved[trunk]).max() == pytest.approx(0.156, abs=0.002)
+
+
 def test_an_empty_mask_moves_nothing(ball):
     np.testing.assert_array_equal(
         onto_outline(ball.vertices, ball.faces, np.zeros((512, 512), np.float32)), ball.vertices
