@@ -76,7 +76,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
     earlier = out.is_dir() and any((out / name).is_file() for name in (JSON_NAME, SUGGESTIONS_NAME))
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not earlier)):
         raise ResultError(f"{out} exists and is not an earlier result: choose an empty or a new folder")
-    partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")
+    partial = _unfinished(out)
     # A job that was killed could not tidy up; one folder never has two jobs at a time.
     for leftover in out.parent.glob(f".{glob.escape(out.name)}.????????.partial"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -95,6 +95,26 @@ def whole_folder(out: Path) -> Iterator[Path]:
         for folder in made:  # only those made here, and only while they are empty
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+@contextlib.contextmanager
+def passing_folder(out: Path) -> Iterator[Path]:
+    """An empty folder beside ``out`` for what is read while the job runs; it goes when the block ends.
+
+    Inside of :func:`whole_folder`'s block. A file that another program keeps open, as Windows lets it, costs
+    nothing: what cannot be removed now is removed by the next job.
+    """
+    place = _unfinished(Path(out).absolute())
+    place.mkdir()
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _unfinished(out: Path) -> Path:
+    """A new name beside ``out`` that :func:`whole_folder` clears away when a killed job left it."""
+    return out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")
 
 
 def _cannot_write(place: Path, error: OSError) -> str:

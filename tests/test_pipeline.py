@@ -26,16 +26,19 @@ def backend():
 def job(backend, tmp_path_factory):
     """One finished reconstruction: (folder, progress events, whether the body came before the surface)."""
     out = tmp_path_factory.mktemp("job") / "mön résultat"
-    events, bodies = [], []
+    events, bodies, early = [], [], []
 
     def on_body(folder):
         with np.load(folder / "scene.npz", allow_pickle=False) as scene:
             bodies.append((len(events), sorted(scene)))
+        early.append(folder)
 
     options = ReconstructOptions(photo=str(EXAMPLE), **QUICK)
     folder = backend.reconstruct(
         options, out, on_progress=lambda *event: events.append(event), on_body=on_body
     )
+    assert early and not any(place.exists() for place in early)
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
     return folder, events, bodies
 
 

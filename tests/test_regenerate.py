@@ -10,9 +10,9 @@ from scipy.spatial.transform import Rotation
 
 from pamir_blender.body_state import BodyState
 from pamir_blender.contracts import JOINT_NAMES
-from pamir_blender.errors import Cancelled, RequestError
+from pamir_blender.errors import Cancelled, RequestError, SurfaceError
 from pamir_blender.paths import models_dir
-from pamir_blender.pipeline import Backend, ReconstructOptions, RegenerateOptions, SuggestOptions
+from pamir_blender.pipeline import Backend, ReconstructOptions, RegenerateOptions, SuggestOptions, suggest
 from pamir_blender.saved import read_saved
 
 EXAMPLE = models_dir().parent / "examples" / "person.png"
@@ -134,6 +134,63 @@ def test_suggestions_are_ranked_results_of_their_own(backend, saved, tmp_path):
     assert best["label"] and np.isfinite(found["energy_now"])
     fractions = [fraction for _, fraction, _ in stages]
     assert fractions == sorted(fractions) and fractions[-1] == pytest.approx(1)
+
+
+def test_suggestions_keep_the_arm_that_was_posed_against_the_photo(backend, saved, tmp_path):
+    turn = np.array(saved.body.pose[JOINT_NAMES.index("left_shoulder")]) + np.array([0.0, 0.0, 0.6])
+    edited = saved.posed({"left_shoulder": turn.tolist()})
+    options = SuggestOptions(**QUICK, body=edited.body, edited=edited.edited, count=1)
+    folder = backend.suggest(options, tmp_path / "flips")
+    (best,) = json.loads((folder / "suggestions.json").read_text(encoding="utf-8"))["suggestions"]
+    told = report(folder / best["folder"])
+    assert told["hypothesis"]["held"] == ["left_arm"]
+    assert told["timings"]["hold"] >= 0
+    arrays = scene(folder / best["folder"])
+    hand = np.isin(arrays["clothed_weights_indices"][:, 0], [JOINT_NAMES.index("left_wrist")])
+    assert hand.sum() > 50  # without holding it the arm ends at the elbow
+
+
+def test_a_flip_without_a_surface_costs_the_others_nothing(backend, saved, tmp_path, monkeypatch):
+    wanted = SuggestOptions(**QUICK, body=saved.body, count=2)
+    real, broken = suggest.clothe, [True, False]
+
+    def clothe(job, made, options, folder):
+        (folder / "half.txt").write_text("half")
+        if broken.pop(0):
+            raise SurfaceError("nothing there")
+        real(job, made, options, folder)
+
+    monkeypatch.setattr(suggest, "LEAST_DEPTH", 0.02)  # so that there are several
+    monkeypatch.setattr(suggest, "clothe", clothe)
+    folder = backend.suggest(wanted, tmp_path / "flips")
+    found = json.loads((folder / "suggestions.json").read_text(encoding="utf-8"))
+    assert [entry["folder"] for entry in found["suggestions"]] == ["2"]
+    assert [entry["reason"] for entry in found["failed"]] == ["nothing there"]
+    assert sorted(path.name for path in folder.iterdir()) == ["2", "suggestions.json"]
+    broken[:] = [True, True]
+    with pytest.raises(SurfaceError, match="nothing there"):
+        backend.suggest(wanted, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_body_that_the_photo_shows_is_found_once(saved, tmp_path):
+    """Live preview asks again and again for poses of the same photo."""
+    backend, asked = Backend("cpu"), []
+    real = backend.estimators.landmarks.estimate
+
+    def estimate(*arguments, **named):
+        asked.append(1)
+        return real(*arguments, **named)
+
+    backend.estimators.landmarks.estimate = estimate
+    turn = np.array(saved.body.pose[JOINT_NAMES.index("left_shoulder")])
+    for name, raised in (("first", 0.6), ("second", 0.7)):
+        edited = saved.posed({"left_shoulder": (turn + np.array([0.0, 0.0, raised])).tolist()})
+        options = RegenerateOptions(
+            **QUICK | {"resolution": 96}, body=edited.body, edited=("left_shoulder",), preview=True
+        )
+        assert report(backend.regenerate(options, tmp_path / name))["hypothesis"]["held"] == ["left_arm"]
+    assert asked == [1]
 
 
 def test_edited_limbs_are_not_flipped(backend, saved, tmp_path):

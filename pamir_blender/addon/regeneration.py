@@ -94,6 +94,8 @@ class SuggestJob(CharacterJob):
             raise
         if made:
             self.message = f"Added {len(made)} suggestions. Compare them side by side."
+            if failed := len(listed.get("failed") or ()):
+                self.message += f" {failed} more gave no surface."
         else:
             self.message = text(listed.get("reason")) or "No limb has a second plausible pose in this photo."
 

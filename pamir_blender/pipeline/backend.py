@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from pathlib import Path
@@ -22,13 +21,13 @@ from ..options import PhotoOptions, ReconstructOptions, RegenerateOptions, Sugge
 from ..pamir.body_optimisation import optimise_body
 from ..pamir.devices import choose_device
 from ..pamir.networks import FieldNetworks, FieldOfPhoto, ImageMaps, load_networks
-from ..result import whole_folder
+from ..result import passing_folder, whole_folder
 from ..save import save_body_stage
 from .caches import Photos, Recent, photo_key
 from .clothe import Hypothesis, clothe, show, with_body
 from .estimators import Estimators
 from .held_limbs import hold_limbs
-from .job import STAGES, Job, OnProgress, memory_errors
+from .job import HOLD_STAGES, STAGES, Job, OnProgress, memory_errors
 from .states import body_of, frame_of
 from .suggest import SUGGEST_SENTENCES, SUGGEST_SHARES, SUGGEST_STAGES, write_suggestions
 
@@ -53,6 +52,7 @@ class Backend:
         self._networks: dict[tuple[str, str | None], FieldNetworks] = {}
         self._photos = Photos()
         self._maps: Recent[ImageMaps] = Recent(2)
+        self._shown: Recent[PosedBody] = Recent(2)
 
     def body_model(self, path: str | None) -> BodyModel:
         """The body model from a file, or the open one; loaded once."""
@@ -71,11 +71,14 @@ class Backend:
         known = self._networks.get((size, folder))
         if known is None or (texture and known.texture is None):
             known = load_networks(size, Path(folder) if folder else None, self.device, texture=texture)
-            self._networks[size, folder] = known
+            self.use_networks(size, known, folder)
         return known
 
     def use_networks(self, size: str, networks: FieldNetworks, folder: str | None = None) -> None:
-        """Work with these networks from now on, e.g. untrained ones for timing."""
+        """Work with these networks from now on, e.g. untrained ones for timing.
+
+        Image features of earlier networks are forgotten: the files may have been replaced in between.
+        """
         self._networks[size, folder] = networks
         self._maps.clear()
 
@@ -83,6 +86,7 @@ class Backend:
         """Let go of all that was found in earlier photos; the models stay."""
         self._photos.clear()
         self._maps.clear()
+        self._shown.clear()
 
     def reconstruct(
         self,
@@ -96,7 +100,7 @@ class Backend:
         """Reconstruct one photo."""
         job = Job(_stages(optimise=options.optimise > 0, texture=options.texture), on_progress, cancelled)
         torch.manual_seed(options.seed)
-        with memory_errors(), whole_folder(out) as folder:
+        with memory_errors(), whole_folder(out) as folder, passing_folder(out) as early:
             key, photo = self._photo(job, options)
             model = self.body_model(options.body_model)
             with job.stage("body") as progress:
@@ -104,7 +108,7 @@ class Backend:
                     photo, model, progress=progress, cancelled=job.cancelled, seed=options.seed
                 )
                 posed = pose_body(model, body)
-            _show_body(folder, photo, posed, on_body)
+            _show_body(early / "estimate", photo, posed, on_body)
             networks = self.networks(options.size, options.weights, texture=options.texture)
             features = self._features(job, key, photo, posed, options, networks, texture=options.texture)
             made = Hypothesis(
@@ -119,9 +123,8 @@ class Backend:
             if options.optimise:
                 made = self._optimise(job, made, options, options.optimise)
                 if made.posed is not posed:
-                    _show_body(folder, photo, made.posed, on_body)
+                    _show_body(early / "optimised", photo, made.posed, on_body)
             clothe(job, made, options, folder)
-            shutil.rmtree(folder / "body")
         return Path(out)
 
     def regenerate(
@@ -136,6 +139,9 @@ class Backend:
         """Reconstruct a photo again, for a body that is given; the photo itself is paid for once."""
         texture = options.texture and not options.preview
         names = _stages(body=False, optimise=options.optimise > 0, texture=texture)
+        if options.edited:
+            at = names.index("surface")
+            names[at:at] = HOLD_STAGES
         job = Job(names, on_progress, cancelled)
         torch.manual_seed(options.seed)
         with memory_errors(), whole_folder(out) as folder:
@@ -147,7 +153,7 @@ class Backend:
             made = Hypothesis(photo, posed, networks, features, kind="regenerated", edited=options.edited)
             if options.optimise:
                 made = self._optimise(job, made, options, options.optimise, frame=posed.frame)
-            made = self._held(job, made, options)
+            made = self._held(job, key, made, options)
             (show if options.preview else clothe)(job, made, options, folder)
         return Path(out)
 
@@ -170,7 +176,12 @@ class Backend:
             features = self._features(job, key, photo, posed, options, networks, texture=options.texture)
             made = Hypothesis(photo, posed, networks, features, kind="suggested", edited=options.edited)
             model = self.body_model(options.body_model)
-            write_suggestions(job, made, model, self.landmark_model(options.body_model), options, folder)
+            landmarks = self.landmark_model(options.body_model)
+
+            def hold(part: Job, one: Hypothesis) -> Hypothesis:
+                return self._held(part, key, one, options)
+
+            write_suggestions(job, made, model, landmarks, options, folder, hold)
         return Path(out)
 
     def posed(self, photo: Photo, options: RegenerateOptions | SuggestOptions) -> PosedBody:
@@ -185,21 +196,34 @@ class Backend:
         confidence = body_confidence(photo.landmarks, model, self.landmark_model(options.body_model), body)
         return pose_body(model, replace(body, confidence=confidence), frame_of(state))
 
-    def _held(self, job: Job, made: Hypothesis, options: RegenerateOptions) -> Hypothesis:
-        """``made`` with the edited limbs held that the photo shows nothing of."""
+    def _held(
+        self, job: Job, key: Hashable, made: Hypothesis, options: RegenerateOptions | SuggestOptions
+    ) -> Hypothesis:
+        """``made`` with the edited limbs held that the photo shows nothing of (stage "hold")."""
         if not options.edited:
             return made
-        model = self.body_model(options.body_model)
-        shown = self.estimators.landmarks.estimate(made.photo, model, cancelled=job.cancelled)
-        held = hold_limbs(
-            made.photo,
-            made.posed,
-            pose_body(model, shown),
-            options.edited,
-            made.networks.occupancy(made.features),
-            device=made.networks.device,
-        )
-        return replace(made, held=held)
+        with job.stage("hold") as progress:
+
+            def shown() -> PosedBody:
+                place = (key, options.body_model)
+                known = self._shown.get(place)
+                if known is None:
+                    model = self.body_model(options.body_model)
+                    found = self.estimators.landmarks.estimate(
+                        made.photo, model, progress=progress, cancelled=job.cancelled
+                    )
+                    known = self._shown.put(place, pose_body(model, found))
+                return known
+
+            held = hold_limbs(
+                made.photo,
+                made.posed,
+                shown,
+                options.edited,
+                made.networks.occupancy(made.features),
+                device=made.networks.device,
+            )
+            return replace(made, held=held)
 
     def _optimise(
         self,
@@ -260,6 +284,5 @@ def _stages(*, body: bool = True, optimise: bool, texture: bool) -> list[str]:
 
 
 def _show_body(folder: Path, photo: Photo, posed: PosedBody, on_body: Callable[[Path], None]) -> None:
-    shutil.rmtree(folder / "body", ignore_errors=True)
-    save_body_stage(folder / "body", photo, posed)
-    on_body(folder / "body")
+    save_body_stage(folder, photo, posed)
+    on_body(folder)

@@ -9,7 +9,7 @@ two left arms.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -135,7 +135,7 @@ def _nearest(tree: cKDTree, points: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 def hold_limbs(
     photo: Photo,
     posed: PosedBody,
-    shown: PosedBody,
+    shown: Callable[[], PosedBody],
     edited: Sequence[str],
     query: Query,
     *,
@@ -144,6 +144,7 @@ def hold_limbs(
 ) -> HeldLimbs | None:
     """The limbs beyond ``edited`` joints where ``posed`` has them outside the photo's mask, or None.
 
+    ``shown`` gives the body that the photo shows, and is asked only where there is something to hold;
     ``query`` is the field of the photo and ``posed``.
     """
     chain = moved_by(edited)
@@ -160,7 +161,7 @@ def hold_limbs(
     if not (held > 0.5).any():
         return None
     supported = limb[held[limb] < 0.2]
-    return HeldLimbs(posed, shown, weight, held, _clothes(posed, supported, query, device, chunk))
+    return HeldLimbs(posed, shown(), weight, held, _clothes(posed, supported, query, device, chunk))
 
 
 def moved_by(joints: Sequence[str]) -> list[int]:

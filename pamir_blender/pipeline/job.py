@@ -26,13 +26,19 @@ STAGES: dict[str, tuple[float, str]] = {
     "texture": (0.13, "Painting"),
     "save": (0.05, "Saving"),
 }
-"""Every stage in order, its usual share of a whole reconstruction, and its sentence."""
+"""Every stage of a reconstruction in order, its usual share of a whole reconstruction, and its sentence."""
+
+
+HOLD_STAGES = {"hold": (0.05, "Keeping the limbs you posed")}
+"""What comes before the surface of a body that an artist posed; as :data:`STAGES`."""
+
+_KNOWN = STAGES | HOLD_STAGES
 
 
 class Job:
     """Progress, timing and cancellation of one job that runs the stages ``names`` in that order.
 
-    ``shares`` replaces the usual shares of :data:`STAGES`, ``sentences`` their sentences.
+    ``shares`` replaces the usual shares of the known stages, ``sentences`` their sentences.
     """
 
     def __init__(
@@ -47,8 +53,8 @@ class Job:
         self._on_progress = on_progress
         self.cancelled = cancelled
         self.timings: dict[str, float] = {}
-        self._sentences = {name: STAGES[name][1] for name in names if name in STAGES} | (sentences or {})
-        wanted = {name: (shares or {}).get(name) or STAGES[name][0] for name in names}
+        self._sentences = {name: _KNOWN[name][1] for name in names if name in _KNOWN} | (sentences or {})
+        wanted = {name: (shares or {}).get(name) or _KNOWN[name][0] for name in names}
         total = sum(wanted.values())
         self._spans: dict[str, tuple[float, float]] = {}
         start = 0.0

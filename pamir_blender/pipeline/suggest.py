@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -14,11 +15,15 @@ from ..body.model import BodyModel
 from ..body.posed import pose_body
 from ..contracts import JOINT_NAMES, PosedBody
 from ..depth_flip import FLIP_LIMBS, flip_depth, foreshortening
+from ..errors import SurfaceError
 from ..options import SuggestOptions
 from ..pamir.body_optimisation import energy_of
 from ..result import SUGGESTIONS_NAME, write_json
 from .clothe import Hypothesis, clothe, with_body
-from .job import Job
+from .job import HOLD_STAGES, Job
+
+Hold = Callable[[Job, Hypothesis], Hypothesis]
+"""Holds the limbs that the artist posed against the photo; stage "hold"."""
 
 LEAST_DEPTH = 0.15
 """Limbs with a smaller share of their length along the view look and are the same after a flip."""
@@ -44,8 +49,13 @@ def write_suggestions(
     landmarks: LandmarkModel,
     options: SuggestOptions,
     folder: Path,
+    hold: Hold,
 ) -> None:
-    """``suggestions.json`` and a result folder for each of the best flips; stages "rank" and "suggest"."""
+    """``suggestions.json`` and a result folder for each of the best flips; stages "rank" and "suggest".
+
+    A flip whose field has no surface is listed as failed and costs the others nothing; SurfaceError is raised
+    when none has one.
+    """
 
     def energy(posed: PosedBody) -> float:
         return energy_of(made.networks, made.features, model, posed.body, made.photo, landmarks)
@@ -59,27 +69,26 @@ def write_suggestions(
             posed = flipped(made.posed, limbs, model)
             flips.append(Flip(limbs, posed, energy(posed)))
     best = sorted(flips, key=lambda flip: flip.energy)[: options.count]
+    listed, failed = [], []
     with job.stage("suggest"):
-        names = [
-            name for name in ("surface", "rig", "texture", "save") if options.texture or name != "texture"
-        ]
+        names = [*HOLD_STAGES] if options.edited else []
+        names += ["surface", "rig", *(["texture"] if options.texture else []), "save"]
         for number, flip in enumerate(best):
             place = folder / str(number + 1)
             place.mkdir()
-            one = replace(with_body(made, flip.posed), flipped=flip.limbs)
-            clothe(job.part(names, number, len(best), "suggest"), one, options, place)
-    found = {
-        "energy_now": now,
-        "suggestions": [
-            {
-                "folder": str(number + 1),
-                "flipped": list(flip.limbs),
-                "energy": flip.energy,
-                "label": label(flip),
-            }
-            for number, flip in enumerate(best)
-        ],
-    }
+            part = job.part(names, number, len(best), "suggest")
+            about = {"flipped": list(flip.limbs), "energy": flip.energy, "label": label(flip)}
+            try:
+                one = replace(with_body(made, flip.posed), flipped=flip.limbs)
+                clothe(part, hold(part, one), options, place)
+            except SurfaceError as error:
+                if len(failed) + 1 == len(best):
+                    raise
+                shutil.rmtree(place)
+                failed.append({**about, "reason": str(error)})
+            else:
+                listed.append({"folder": place.name, **about})
+    found = {"energy_now": now, "suggestions": listed, "failed": failed}
     if not best:
         found["reason"] = "No limb that may be flipped points far enough towards the camera or away from it."
     write_json(folder, found, SUGGESTIONS_NAME)
