@@ -23,11 +23,11 @@ from ..body.model import BodyModel
 from ..errors import PamirError, PhotoError
 from ..pamir.voxelise import voxelise_occupancy
 from .body_parameters import parameters_of
-from .evaluation.box_change import BoxChange
-from .evaluation.photo_body import PhotoBodies
+from .box_change import BoxChange
 from .jobs import pinned_body
 from .make_data import write_index
 from .parallel import each_in_processes, end_with_parent
+from .photo_body import PhotoBodies
 from .storage import (
     BOX_STEP,
     METRES_STEP,
@@ -75,9 +75,9 @@ def find_body(finder: _Finder, picture: Path) -> tuple[np.ndarray, np.ndarray]:
 
     Raises :class:`PhotoError` where the front end finds nobody.
     """
-    photo, shape = finder.photos.find(picture)
-    body, change = shape.known_parameters(), BoxChange(photo.window, photo.image.shape[0])
-    vertices = change.points_back(shape.vertices)
+    photo, posed = finder.photos.find(picture)
+    body, change = posed.body, BoxChange(photo.window, photo.image.shape[0])
+    vertices = change.points_back(posed.vertices)
     rotations = Rotation.from_rotvec(body.pose).as_matrix()
     scale = body.placement.scale / change.factor
     return vertices, parameters_of(finder.body, body.betas, rotations, scale, vertices)
@@ -143,6 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
             if done % 20 == 0 or done == len(waiting):
                 write_index(options.data, split)
                 print(f"{done}/{len(waiting)}  {(time.monotonic() - start) / 60:.1f} min", flush=True)
+        write_index(options.data, split)  # also where an earlier run ended before it could
         views = read_json(options.data / "data.json")["views"]
     except PamirError as error:
         print(error, file=sys.stderr)

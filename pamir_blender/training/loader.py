@@ -10,6 +10,7 @@ import cv2
 import torch
 from torch.utils.data import DataLoader, default_collate
 
+from ..errors import AssetsError
 from .batches import Batch
 from .parallel import Group
 
@@ -100,6 +101,11 @@ class BatchLoader:
         shuffle = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(count, generator=shuffle).tolist()
         each = count // self.group.size
+        if not each:
+            raise AssetsError(
+                f"There are {count} views for {self.group.size} training processes. Make more, or train with "
+                "fewer processes."
+            )
         return order[self.group.rank * each : (self.group.rank + 1) * each]
 
     def _loader(self, data: EpochData, order: _Order) -> DataLoader:

@@ -10,8 +10,8 @@ pytest.importorskip("embreex", reason="embreex is not installed (extra 'train')"
 from pamir_blender.camera import CropWindow
 from pamir_blender.errors import PhotoError
 from pamir_blender.training import found_bodies
+from pamir_blender.training.box_change import BoxChange
 from pamir_blender.training.dataset import ViewDataset
-from pamir_blender.training.evaluation.box_change import BoxChange
 from pamir_blender.training.evaluation.data_set import DataViews
 from pamir_blender.training.storage import read_arrays, read_json
 
@@ -76,6 +76,7 @@ def test_a_body_that_is_far_off_is_left_out(copied, move, monkeypatch):
 
 def test_the_command_marks_every_view_and_goes_on_where_it_stopped(copied, capsys):
     """With the real front end; whether it sees a person in these dolls does not matter here."""
+    before = (copied / "data.json").read_bytes()
     assert found_bodies.main([str(copied), "--workers", "1"]) == 0
     index = read_json(copied / "data.json")
     assert index["split"] == "val"
@@ -83,6 +84,10 @@ def test_the_command_marks_every_view_and_goes_on_where_it_stopped(copied, capsy
     assert "1 posed subjects, 0 already done" in capsys.readouterr().out
     assert found_bodies.main([str(copied), "--workers", "1"]) == 0
     assert "1 already done" in capsys.readouterr().out
+    # Killed after the last subject, before the index was written.
+    (copied / "data.json").write_bytes(before)
+    assert found_bodies.main([str(copied), "--workers", "1"]) == 0
+    assert read_json(copied / "data.json") == index
 
 
 def test_nobody_in_the_picture(copied, monkeypatch):

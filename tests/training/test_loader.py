@@ -3,9 +3,11 @@
 from functools import partial
 from itertools import islice
 
+import pytest
 import torch
 from torch.utils.data import Dataset
 
+from pamir_blender.errors import AssetsError
 from pamir_blender.training.loader import BatchLoader
 from pamir_blender.training.parallel import Group
 
@@ -99,3 +101,10 @@ def test_augmentation_draws_anew_for_every_batch_and_alike_for_a_seed():
         assert len(set(draws[-1])) == 6
     assert draws[0] == draws[1]
     assert draws[2] == draws[3]
+
+
+def test_fewer_samples_than_processes_are_refused():
+    """Not waited for: nobody would ever get a batch."""
+    loader = BatchLoader(partial(Numbers, 1), unchanged, batch_size=1, group=Group(0, 2))
+    with pytest.raises(AssetsError, match="1 views for 2 training processes"):
+        next(iter(loader))

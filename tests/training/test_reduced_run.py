@@ -15,8 +15,9 @@ from pamir_blender.pamir.weights import (
     read_card,
     weights_digest,
 )
-from pamir_blender.training import body_report, registration_report, train
+from pamir_blender.training import registration_report, train
 from pamir_blender.training.avatars import avatar_list, load_avatar
+from pamir_blender.training.evaluation import body_report
 
 
 def test_the_avatars_are_read_back(assets, subject):

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1
-"""Part of every key: raised when a measure changes its meaning."""
+from ...paths import models_dir
+
+_PACKAGE = Path(__file__).parents[2]
+_NO_MATTER = ("addon", "cli", "worker")
+"""Parts of the package that change no score."""
+
+
+@cache
+def program_digest() -> str:
+    """A hash of this program and the models it finds bodies with: any row may depend on any of it."""
+    whole = hashlib.sha256()
+    sources = (
+        path for path in _PACKAGE.rglob("*.py") if path.relative_to(_PACKAGE).parts[0] not in _NO_MATTER
+    )
+    for path in [*sorted(sources), *sorted(models_dir().glob("*.npz"))]:
+        whole.update(path.name.encode() + b"\0")
+        whole.update(hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()
 
 
 class RowCache:
@@ -20,8 +37,8 @@ class RowCache:
 
     @staticmethod
     def key(**parts: Any) -> str:
-        """The name of a row that depends on ``parts`` (JSON values) and nothing else."""
-        text = json.dumps({"format": FORMAT, **parts}, sort_keys=True)
+        """The name of a row that depends on ``parts`` (JSON values) and on this program as it is now."""
+        text = json.dumps({"program": program_digest(), **parts}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def get(self, key: str) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...body.model import BodyModel
-from ...contracts import Body, Photo
+from ...contracts import Body, Photo, PosedBody
 from ...errors import AssetsError
 from ..metrics import Mesh
 
@@ -29,6 +29,11 @@ class BodyShape:
     faces: np.ndarray
     template: np.ndarray
     parameters: Body | None = None
+
+    @classmethod
+    def of(cls, posed: PosedBody) -> BodyShape:
+        """A posed body's own."""
+        return cls(posed.vertices, posed.faces, posed.template, posed.body)
 
     def known_parameters(self) -> Body:
         """``parameters``; raises AssetsError for a body that was stored without."""

@@ -14,14 +14,14 @@ from ...camera import CROP_SIZE, CropWindow
 from ...contracts import Landmarks, Photo
 from ...errors import AssetsError, RequestError
 from ..body_parameters import unpack_parameters
+from ..box_change import BoxChange
 from ..dataset import ViewDataset
 from ..jobs import BODY_FILE, pinned_body
+from ..photo_body import PhotoBodies
 from ..storage import BOX_STEP, METRES_STEP, from_counts, read_arrays, read_json
 from ..validation import spread
-from .box_change import BoxChange
 from .case import BodyShape, Case
 from .measures import regressed_joints
-from .photo_body import PhotoBodies
 
 KINDS = ("true", "estimated", "photo")
 
@@ -96,11 +96,10 @@ class DataViews:
         true = self.body(name, 0)
         joints = regressed_joints(self.model, true.vertices)
         if kind == "photo":
-            photo, body = self._bodies.find(self.folder / "views" / f"{name}.png")
+            photo, posed = self._bodies.find(self.folder / "views" / f"{name}.png")
             change = BoxChange(photo.window, photo.image.shape[0])
-            return Case(
-                name, photo, change.mesh(truth), scale * change.factor, body, change.points(joints), True
-            )
+            body, joints = BodyShape.of(posed), change.points(joints)
+            return Case(name, photo, change.mesh(truth), scale * change.factor, body, joints, True)
         body = true if kind == "true" else self.body(name, self._estimate(name))
         return Case(name, self._photo(name), truth, scale, body, joints)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from ... import __version__
 from ...errors import PamirError
 from .cache import RowCache
 from .case import Case, Condition, ViewSet
@@ -69,7 +68,7 @@ def measure(
                 for line, row in _measure_kind(views, name, kind, waiting, by_name, settings, cache, keys):
                     cache.put(keys[line], row)
                     known[line] = row
-        rows += [{"view": name, **known[line], "key": keys[line]} for line in lines]
+        rows += [{"view": name, **asdict(line), **known[line], "key": keys[line]} for line in lines]
         elapsed = time.monotonic() - began
         left = elapsed / number * (len(names) - number) if made else 0.0
         say(f"{number}/{len(names)} {name}: {_brief(lines, known)}  ({elapsed:.0f} s, {left:.0f} s left)")
@@ -89,9 +88,9 @@ def _measure_kind(
     try:
         case = views.open(name, kind)
     except PamirError as error:
-        if error.kind not in _REFUSALS:
+        if error.kind not in REFUSALS:
             raise
-        return [(line, _row(line, reason=str(error))) for line in lines]
+        return [(line, _row(reason=str(error))) for line in lines]
     found = []
     for line in lines:
         began = time.monotonic()
@@ -100,12 +99,12 @@ def _measure_kind(
         except PamirError as error:
             if error.kind != "surface":
                 raise
-            row = _row(line, reason=str(error))
+            row = _row(reason=str(error))
         found.append((line, {**row, "seconds": round(time.monotonic() - began, 3)}))
     return found
 
 
-_REFUSALS = ("photo", "no_person", "person_cropped", "person_too_small", "request")
+REFUSALS = ("photo", "no_person", "person_cropped", "person_too_small", "request")
 """What the front end says of a picture that it will not work with; all other errors stop the evaluation."""
 
 
@@ -132,15 +131,13 @@ def _measure_line(
     if contender is not None:
         shift = (scores["depth_shift"] or 0.0) / 100.0 * case.scale
         write_picture(cache.picture(key), strip(case, mesh, shift))
-    row = _row(line, scores=scores)
+    row = _row(scores=scores)
     return row if told is None else {**row, "optimisation": told}
 
 
-def _row(line: Condition, *, scores: dict[str, float | None] | None = None, reason: str = "") -> Row:
+def _row(*, scores: dict[str, float | None] | None = None, reason: str = "") -> Row:
+    """What is kept of one line of one view; the names that the command gives networks are not part of it."""
     return {
-        "weights": line.weights,
-        "body": line.body,
-        "optimised": line.optimised,
         "ok": scores is not None,
         "reason": " ".join(reason.split()),
         "scores": scores or {},
@@ -150,7 +147,6 @@ def _row(line: Condition, *, scores: dict[str, float | None] | None = None, reas
 def _key(digest: str, line: Condition, contenders: dict[str, Contender], settings: Settings) -> str:
     contender = contenders.get(line.weights) if line.weights is not None else None
     return RowCache.key(
-        version=__version__,
         view=digest,
         weights=contender.digest if contender else None,
         variant=contender.variant if contender else None,

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from ... import __version__
 from ...body.model import BodyModel
 from ...body.posed import pose_body
 from ...contracts import Body
@@ -86,8 +85,7 @@ def noise_rows(
         for kind, levels in LEVELS.items():
             for level in levels:
                 body = disturbed(true, views.model, kind, level, seed)
-                posed = pose_body(views.model, body)
-                shape = BodyShape(posed.vertices, posed.faces, posed.template, body)
+                shape = BodyShape.of(pose_body(views.model, body))
                 for contender in (None, *(c for c in contenders if c.reads_body)):
                     # Without noise all kinds are the same.
                     key = _key(digest, contender, kind if level else "none", level, settings)
@@ -103,11 +101,11 @@ def noise_rows(
 
 def _key(digest: str, contender: Contender | None, kind: str, level: float, settings: Settings) -> str:
     return RowCache.key(
-        version=__version__,
         noise=kind,
         level=level,
         view=digest,
         weights=contender.digest if contender else None,
+        plain=contender.plain if contender else None,
         resolution=settings.resolution if contender else None,
         samples=settings.samples,
         seed=settings.seed,

@@ -23,5 +23,5 @@ def optimise_case(case: Case, contender: Contender, model: BodyModel) -> tuple[C
     features = contender.encode(case.photo, case.body)
     found = optimise_body(contender.networks, features, model, body, photo=case.photo)
     posed = pose_body(model, found.body)
-    shape = BodyShape(posed.vertices, posed.faces, posed.template, found.body)
+    shape = BodyShape.of(posed)
     return replace(case, body=shape), {"kept": found.kept, "reason": found.reason}

@@ -12,20 +12,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ... import __version__
 from ...errors import PamirError, RequestError
 from ...options import ReconstructOptions
 from ...pamir.weights import find_weights, weights_digest
 from ...pipeline import Backend
 from .cache import RowCache
-from .measuring import Say
+from .measuring import REFUSALS, Say
 from .pictures import contact_sheet, read_picture
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 HEADS = ("crop", "front", "left side", "back")
 _ROW_HEIGHT = 256
-_STOPPING = ("backend", "memory", "weights", "body_model", "cancelled")
-"""Errors that every further photo would meet, too."""
 
 
 def photo_paths(folder: Path, limit: int = 0) -> list[Path]:
@@ -57,7 +54,7 @@ def reconstruct_photos(
     for number, path in enumerate(paths, 1):
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        key = RowCache.key(version=__version__, photo=digest, weights=weights, options=options)
+        key = RowCache.key(photo=digest, weights=weights, options=options)
         row, out = cache.get(key), results / key
         if row is None or (row["ok"] and not (out / "preview.png").is_file()):
             row = _reconstruct(path, out, backend, options)
@@ -73,7 +70,7 @@ def _reconstruct(path: Path, out: Path, backend: Backend, options: dict[str, Any
     try:
         backend.reconstruct(ReconstructOptions(photo=str(path), **options), out)
     except PamirError as error:
-        if error.kind in _STOPPING:
+        if error.kind not in (*REFUSALS, "surface"):  # not the photo's fault
             raise
         return {"ok": False, "reason": " ".join(str(error).split()), "kind": error.kind}
     report = json.loads((out / "result.json").read_text(encoding="utf-8"))

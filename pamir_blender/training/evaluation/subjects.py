@@ -12,13 +12,13 @@ import numpy as np
 
 from ...body.load import load_body_model
 from ...errors import AssetsError, BackendError, PamirError, RequestError
+from ..box_change import BoxChange
+from ..photo_body import PhotoBodies
 from ..poses import euler
 from ..rendering import Renderer, View, random_light
-from .box_change import BoxChange
-from .case import Case
+from .case import BodyShape, Case
 from .mesh_files import mesh_paths, read_mesh
 from .mesh_parts import TexturedMesh
-from .photo_body import PhotoBodies
 from .pictures import write_picture_alpha
 
 HEIGHT_SHARE, WIDTH_SHARE = 0.8, 0.92
@@ -109,13 +109,15 @@ class SubjectViews:
         drawn = self._views[name]
         mesh, _ = self._mesh(drawn.path)
         view = self._view(mesh, drawn.yaw)
-        photo, body = self._bodies.find(self._picture(name))
+        photo, posed = self._bodies.find(self._picture(name))
         change = BoxChange(photo.window, photo.image.shape[0])
         truth = view.to_box(mesh.vertices).astype(np.float32), mesh.faces
         joints = None
         if mesh.joints is not None:
             joints = change.points(view.to_box(mesh.joints))
-        return Case(name, photo, change.mesh(truth), view.scale * change.factor, body, joints, True)
+        return Case(
+            name, photo, change.mesh(truth), view.scale * change.factor, BodyShape.of(posed), joints, True
+        )
 
     def _draw(self, path: Path, renderer: Renderer) -> None:
         mesh, content = self._mesh(path)

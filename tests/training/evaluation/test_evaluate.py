@@ -24,8 +24,7 @@ from pamir_blender.errors import NoPersonError, PersonCroppedError
 from pamir_blender.pamir.geometry import GeometryNetwork
 from pamir_blender.pamir.networks import FieldOfPhoto
 from pamir_blender.pamir.weights import save_weights
-from pamir_blender.training.evaluation import command, data_set, measuring, noise, optimised, subjects
-from pamir_blender.training.evaluation.case import BodyShape
+from pamir_blender.training.evaluation import cache, command, data_set, measuring, noise, optimised, subjects
 from pamir_blender.training.evaluation.data_set import DataViews, given_photo
 from pamir_blender.training.storage import read_arrays, write_arrays
 
@@ -200,6 +199,37 @@ def test_the_field_as_published_can_be_measured_too(data_folder, tmp_path, no_fr
     assert helped[1] == pytest.approx(plain[1], rel=0.5)
 
 
+def test_a_network_under_another_name_is_known_by_it(data_folder, tiny, tmp_path, no_front_end):
+    """What is kept of a row does not say what the network was called."""
+    _, place = tiny[1].split("=")
+    out = tmp_path / "out"
+    words = ["--data", str(data_folder), "--out", str(out), "--no-noise", "--bodies", "true", *WORDS]
+    for names in (["first"], ["second", "third"]):
+        weights = [word for name in names for word in ("--weights", f"{name}={place}")]
+        assert command.main([*words, *weights]) == 0
+        summary = json.loads((out / "evaluation.json").read_text())["summary"]
+        assert [row["weights"] for row in summary] == [None, *names]
+        assert all(row["views"] for row in summary)
+
+
+def test_the_noise_of_the_field_as_published_is_its_own(data_folder, tmp_path, no_front_end):
+    words = ["--data", str(data_folder), "--out", str(tmp_path / "out"), "--bodies", "true"]
+    words += ["--limit", "1", "--noise-views", "1", *WORDS]
+    scores = []
+    for more in ([], ["--plain"]):
+        assert command.main([*words, *more]) == 0
+        noise = json.loads((tmp_path / "out" / "evaluation.json").read_text())["noise"]
+        scores.append([row["chamfer"] for row in noise if row["weights"]])
+    assert scores[0] != scores[1]
+
+
+def test_a_changed_program_measures_again(tmp_path, monkeypatch):
+    before = cache.RowCache.key(view="a")
+    assert cache.RowCache.key(view="a") == before != cache.RowCache.key(view="b")
+    monkeypatch.setattr(cache, "program_digest", lambda: "another")
+    assert cache.RowCache.key(view="a") != before
+
+
 def test_other_folders_are_left_alone(data_folder, tmp_path, capsys):
     (tmp_path / "mine.txt").touch()
     assert cli.main(["evaluate", "--data", str(data_folder), "--out", str(tmp_path)]) == 2
@@ -327,9 +357,7 @@ class BodyInTheMiddle:
             Placement(0.48, (0.0, 0.1, 0.05)),
             "open",
         )
-        posed = pose_body(self.model, body)
-        photo = given_photo(picture.name, white.astype(np.uint8), alpha)
-        return photo, BodyShape(posed.vertices, posed.faces, posed.template, body)
+        return given_photo(picture.name, white.astype(np.uint8), alpha), pose_body(self.model, body)
 
 
 def test_any_folder_of_meshes_is_a_test_set(subject, tmp_path, monkeypatch, capsys):

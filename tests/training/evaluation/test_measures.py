@@ -8,7 +8,7 @@ pytest.importorskip("igl", reason="libigl is not installed (extra 'train')")
 trimesh = pytest.importorskip("trimesh", reason="trimesh is not installed (extra 'train')")
 
 from pamir_blender.camera import CropWindow  # noqa: E402
-from pamir_blender.training.evaluation.box_change import BoxChange  # noqa: E402
+from pamir_blender.training.box_change import BoxChange  # noqa: E402
 from pamir_blender.training.evaluation.case import BodyShape, Case  # noqa: E402
 from pamir_blender.training.evaluation.data_set import given_photo  # noqa: E402
 from pamir_blender.training.evaluation.measures import (  # noqa: E402

@@ -10,7 +10,7 @@ from PIL import Image
 pytest.importorskip("igl", reason="libigl is not installed (extra 'train')")
 
 from pamir_blender import cli, pipeline
-from pamir_blender.errors import BackendError, NoPersonError
+from pamir_blender.errors import BackendError, NoPersonError, ResultError
 
 
 class Pipeline:
@@ -26,6 +26,8 @@ class Pipeline:
             raise NoPersonError(f"Nobody was found in\n{name}.")
         if name.startswith("crash"):
             raise BackendError("The backend is gone.")
+        if name.startswith("full"):
+            raise ResultError("The disk is full.")
         out.mkdir(parents=True)
         value = float(name.removesuffix(".png").split("_")[1]) / 100
         report = {
@@ -95,6 +97,16 @@ def test_what_would_stop_every_photo_stops_the_command(run, capsys):
     assert code == cli.FAILED
     assert "The backend is gone." in capsys.readouterr().err
     assert not (out / "photos.md").exists()
+
+
+def test_a_full_disk_is_not_remembered_as_a_refusal(run, capsys):
+    code, out = run("full.png", "a_95.png")
+    assert code != 0
+    assert "The disk is full." in capsys.readouterr().err
+    (out.parent / "photos" / "full.png").rename(out.parent / "photos" / "b_85.png")
+    assert run()[0] == 0
+    rows = json.loads((out / "photos.json").read_text())["rows"]
+    assert all(row["ok"] for row in rows)
 
 
 def test_folders_without_photos_are_refused(run, capsys):

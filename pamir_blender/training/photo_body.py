@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...body.estimator import LandmarkEstimator
-from ...body.model import BodyModel
-from ...body.posed import pose_body
-from ...contracts import Photo
-from ...photo.frontend import prepare_photo
-from .case import BodyShape
+from ..body.estimator import LandmarkEstimator
+from ..body.model import BodyModel
+from ..body.posed import pose_body
+from ..contracts import Photo, PosedBody
+from ..photo.frontend import prepare_photo
 
 
 class PhotoBodies:
@@ -19,8 +18,7 @@ class PhotoBodies:
         self._model = model
         self._estimator = LandmarkEstimator()
 
-    def find(self, picture: Path) -> tuple[Photo, BodyShape]:
+    def find(self, picture: Path) -> tuple[Photo, PosedBody]:
         """Photo and body; raises the front end's errors for pictures that it refuses."""
         photo = prepare_photo(picture)
-        posed = pose_body(self._model, self._estimator.estimate(photo, self._model))
-        return photo, BodyShape(posed.vertices, posed.faces, posed.template, posed.body)
+        return photo, pose_body(self._model, self._estimator.estimate(photo, self._model))

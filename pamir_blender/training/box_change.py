@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...camera import CROP_SIZE, CropWindow, box_to_crop, crop_to_box
-from ..metrics import Mesh
+from ..camera import CROP_SIZE, CropWindow, box_to_crop, crop_to_box
+from .metrics import Mesh
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How well bodies are found in pictures: ``python -m pamir_blender.training.body_report DIR``.
+"""How well bodies are found in pictures: ``python -m pamir_blender.training.evaluation.body_report DIR``.
 
 Finds the person in every picture of a data set as the product does, estimates the body from the landmarks,
 with --graphcmr also by GraphCMR and by both together, and prints the mean joint errors beside each other.
@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ..body.estimator import BodyEstimator, LandmarkEstimator
-from ..body.graphcmr import GraphCmrEstimator
-from ..body.posed import pose_body
-from ..errors import PamirError, PhotoError
-from ..pamir.weights import load_graphcmr
-from ..photo.frontend import prepare_photo
-from .evaluation.box_change import BoxChange
-from .evaluation.data_set import DataViews
-from .evaluation.measures import aligned_error, joint_error, regressed_joints
+from ...body.estimator import BodyEstimator, LandmarkEstimator
+from ...body.graphcmr import GraphCmrEstimator
+from ...body.posed import pose_body
+from ...errors import PamirError, PhotoError
+from ...pamir.weights import load_graphcmr
+from ...photo.frontend import prepare_photo
+from ..box_change import BoxChange
+from .data_set import DataViews
+from .measures import aligned_error, joint_error, regressed_joints
 
 Errors = dict[str, list[tuple[float, float, float]]]
 
@@ -76,7 +76,9 @@ def table(errors: Errors, refused: list[str]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m pamir_blender.training.body_report", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m pamir_blender.training.evaluation.body_report", description=__doc__
+    )
     parser.add_argument("data", type=Path, help="a folder written by make_data, e.g. data/val")
     parser.add_argument("--graphcmr", type=Path, metavar="FILE", help="GraphCMR weights to measure as well")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="N views, evenly spread (all)")
