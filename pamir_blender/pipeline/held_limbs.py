@@ -20,6 +20,7 @@ from ..camera import CROP_SIZE, box_to_crop
 from ..contracts import JOINT_NAMES, JOINT_PARENTS, LIMBS, Photo, PosedBody
 from ..pamir.chunks import in_chunks
 from ..pamir.field import Query
+from ..pamir.outline import signed_distance
 from ..rigging.mesh import vertex_normals
 
 CLOTHES = 0.004
@@ -31,6 +32,10 @@ REACH = 0.05
 SLACK = 0.008
 """Box units beyond the clothes up to which the field keeps what is where the photo shows a held limb; it
 fades over as much again."""
+
+CLOSE = 0.006
+"""Box units beyond the mask's outline up to which skin is the photo's matter: a fitted body pokes out of it
+by as much (about 1.3 cm), a hand above all. From twice as far on the photo shows none of it."""
 
 _STEPS = np.linspace(0.0, 0.02, 9, dtype=np.float32)
 _EDGE = 0.0015  # box units over which the held limb's occupancy falls
@@ -150,7 +155,8 @@ def hold_limbs(
     chain = moved_by(edited)
     weight = posed.skinning_weights[:, chain].sum(axis=1)
     column, row = np.floor(box_to_crop(posed.vertices)).astype(int).clip(0, CROP_SIZE - 1).T
-    alone = (photo.crop_mask[row, column] < 0.5).astype(np.float32)
+    beyond = -signed_distance(photo.crop_mask > 0.5)[row, column] / CROP_SIZE
+    alone = np.clip((beyond - CLOSE) / CLOSE, 0, 1)
     limb = np.flatnonzero(weight > 0.5)
     if not len(limb) or not alone[limb].any():
         return None
