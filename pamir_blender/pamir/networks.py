@@ -60,6 +60,14 @@ class ImageMaps:
     texture: Tensor | None
     mirrored: Tensor | None = None
 
+    def and_those_of(self, earlier: ImageMaps | None) -> ImageMaps:
+        """These, and what only an ``earlier`` field of the same photo had."""
+        if earlier is None:
+            return self
+        texture = earlier.texture if self.texture is None else self.texture
+        mirrored = earlier.mirrored if self.mirrored is None else self.mirrored
+        return ImageMaps(self.geometry, texture, mirrored)
+
 
 @dataclass
 class FieldNetworks:
@@ -82,15 +90,22 @@ class FieldNetworks:
             raise ValueError("only a body volume of one channel can be seen in a mirror")
 
     def encode(
-        self, photo: Photo, posed: PosedBody, *, texture: bool = True, maps: ImageMaps | None = None
+        self,
+        photo: Photo,
+        posed: PosedBody,
+        *,
+        texture: bool = True,
+        maps: ImageMaps | None = None,
+        mirror: bool = True,
     ) -> FieldOfPhoto:
         """Image and volume features of a photo and a body.
 
-        ``maps``: those of an earlier field of the same photo, so that only the body is encoded.
+        ``maps``: those of an earlier field of the same photo, so that only the body is encoded. ``mirror``
+        False: networks that are asked in a mirror are not, which takes half the time.
         """
         texture_map = maps.texture if maps is not None else None
         volume = body_volume(posed, self.geometry.config.volume, self.device)
-        shape = self.encode_shape(photo, volume, maps=maps)
+        shape = self.encode_shape(photo, volume, maps=maps, mirror=mirror)
         if not texture:
             return shape
         geometry, config = shape.geometry, self.texture.config
@@ -101,12 +116,14 @@ class FieldNetworks:
         painted = self.texture.prepare(image, volume, geometry=reads_geometry, image_map=texture_map)
         return replace(shape, texture=painted)
 
-    def encode_shape(self, photo: Photo, volume: Tensor, *, maps: ImageMaps | None = None) -> FieldOfPhoto:
+    def encode_shape(
+        self, photo: Photo, volume: Tensor, *, maps: ImageMaps | None = None, mirror: bool = True
+    ) -> FieldOfPhoto:
         """The geometry of a photo and a volume V_O (1, Cv, R, R, R), without texture."""
         known = maps.geometry if maps is not None else None
         image = self._image(photo, self.geometry.config, known)
         geometry = self.geometry.prepare(image, volume, image_map=known)
-        if not self.mirrored:
+        if not (self.mirrored and mirror):
             return FieldOfPhoto(geometry, None)
         known = maps.mirrored if maps is not None else None
         image = self._image(photo, self.geometry.config, known)

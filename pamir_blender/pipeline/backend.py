@@ -149,7 +149,11 @@ class Backend:
             posed = self.posed(photo, options)
             painted = options.texture or options.preview
             networks = self.networks(options.size, options.weights, texture=painted)
-            features = self._features(job, key, photo, posed, options, networks, texture=painted)
+            # A preview is coarse and must be there at once; optimising still asks as the result will be.
+            mirror = not options.preview or options.optimise > 0
+            features = self._features(
+                job, key, photo, posed, options, networks, texture=painted, mirror=mirror
+            )
             made = Hypothesis(photo, posed, networks, features, kind="regenerated", edited=options.edited)
             if options.optimise:
                 made = self._optimise(job, made, options, options.optimise, frame=posed.frame)
@@ -268,13 +272,13 @@ class Backend:
         networks: FieldNetworks,
         *,
         texture: bool,
+        mirror: bool = True,
     ) -> FieldOfPhoto:
         with job.stage("features"):
             place = (key, options.size, options.weights)
             known = self._maps.get(place)
-            features = networks.encode(photo, posed, texture=texture, maps=known)
-            if known is None or known.texture is None:
-                self._maps.put(place, features.image_maps)
+            features = networks.encode(photo, posed, texture=texture, maps=known, mirror=mirror)
+            self._maps.put(place, features.image_maps.and_those_of(known))
             return features
 
 

@@ -79,6 +79,18 @@ def test_another_body_pays_for_no_picture(network, volume, points, monkeypatch):
     torch.testing.assert_close(both.occupancy(again)(points), expected)
 
 
+def test_a_quick_look_leaves_the_mirror_out_and_takes_nothing_from_later(network, volume, points):
+    both, once = FieldNetworks(network, None, CPU, mirrored=True), FieldNetworks(network, None, CPU)
+    quick, full = both.encode_shape(photo(), volume, mirror=False), both.encode_shape(photo(), volume)
+    assert quick.mirrored is None
+    straight = once.occupancy(once.encode_shape(photo(), volume))(points)
+    torch.testing.assert_close(both.occupancy(quick)(points), straight)
+    later = both.encode_shape(photo(), volume, maps=quick.image_maps)
+    torch.testing.assert_close(both.occupancy(later)(points), both.occupancy(full)(points))
+    kept = quick.image_maps.and_those_of(full.image_maps)
+    assert kept.mirrored is full.image_maps.mirrored and kept.geometry is quick.image_maps.geometry
+
+
 def test_a_semantic_volume_is_refused():
     with pytest.raises(ValueError, match="one channel"):
         FieldNetworks(tiny_networks.geometry(), None, CPU, mirrored=True)
