@@ -24,7 +24,7 @@ from pamir_blender.errors import NoPersonError, PersonCroppedError
 from pamir_blender.pamir.geometry import GeometryNetwork
 from pamir_blender.pamir.networks import FieldOfPhoto
 from pamir_blender.pamir.weights import save_weights
-from pamir_blender.training.evaluation import cache, command, data_set, measuring, noise, optimised, subjects
+from pamir_blender.training.evaluation import command, data_set, measuring, noise, optimised, subjects
 from pamir_blender.training.evaluation.data_set import DataViews, given_photo
 from pamir_blender.training.storage import read_arrays, write_arrays
 
@@ -221,13 +221,6 @@ def test_the_noise_of_the_field_as_published_is_its_own(data_folder, tmp_path, n
         noise = json.loads((tmp_path / "out" / "evaluation.json").read_text())["noise"]
         scores.append([row["chamfer"] for row in noise if row["weights"]])
     assert scores[0] != scores[1]
-
-
-def test_a_changed_program_measures_again(tmp_path, monkeypatch):
-    before = cache.RowCache.key(view="a")
-    assert cache.RowCache.key(view="a") == before != cache.RowCache.key(view="b")
-    monkeypatch.setattr(cache, "program_digest", lambda: "another")
-    assert cache.RowCache.key(view="a") != before
 
 
 def test_other_folders_are_left_alone(data_folder, tmp_path, capsys):
