@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .contracts import LIMBS, Photo, PosedBody, Surface
-from .pamir.colour import ColourQuery, PhotoColours, PhotoVisibility, blend, facing_share, query_colours
+from .pamir.colour import ColourQuery, PhotoColours, PhotoVisibility, blend, query_colours
 from .rigging.atlas import build_atlas
 from .rigging.bake import SurfacePoints, bake_texture
 from .rigging.decimate import decimate
@@ -91,16 +91,62 @@ WhereShown = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np
 bool of those that are elsewhere."""
 
 
-def _seen(
-    points: np.ndarray, normals: np.ndarray, visibility: PhotoVisibility, shown: WhereShown | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Where the photo shows box points (N, 3), and how well (N,): by the mesh, or facing the viewer there."""
-    if shown is None:
-        return points, visibility(points, normals)
-    places, turned, elsewhere = shown(points, normals)
+@dataclass(frozen=True)
+class ShownElsewhere:
+    """Parts of a mesh that are not where the photo shows them.
+
+    ``where`` takes their points there; ``query`` gives C' and alpha, and ``visibility`` what can be seen, of
+    the body as the photo shows it: around the one that was posed, those places belong to other parts.
+    """
+
+    where: WhereShown
+    query: ColourQuery
+    visibility: PhotoVisibility
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where the photo shows points of a mesh: ``points`` (N, 3) box, ``seen`` (N,) how well in [0, 1], and
+    ``elsewhere`` (N,) bool, which are not where the mesh has them."""
+
+    points: np.ndarray
+    seen: np.ndarray
+    elsewhere: np.ndarray
+
+
+def _places(
+    points: np.ndarray, normals: np.ndarray, visibility: PhotoVisibility, shown: ShownElsewhere | None
+) -> _Places:
+    """The places of box points (N, 3) with unit normals (N, 3)."""
     seen = visibility(points, normals)
-    seen[elsewhere] = facing_share(turned[elsewhere])
-    return places, seen
+    if shown is None:
+        return _Places(points, seen, np.zeros(len(points), bool))
+    places, turned, elsewhere = shown.where(points, normals)
+    seen[elsewhere] = shown.visibility(places[elsewhere], turned[elsewhere])
+    return _Places(places, seen, elsewhere)
+
+
+def _predict(
+    places: _Places,
+    query: ColourQuery,
+    shown: ShownElsewhere | None,
+    *,
+    device: torch.device,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool],
+) -> np.ndarray:
+    """C' and alpha (N, 4), each of the body that stands at its place."""
+    here = query_colours(
+        places.points[~places.elsewhere], query, device=device, progress=progress, cancelled=cancelled
+    )
+    if shown is None:
+        return here
+    predicted = np.empty((len(places.points), 4), np.float32)
+    predicted[~places.elsewhere] = here
+    predicted[places.elsewhere] = query_colours(
+        places.points[places.elsewhere], shown.query, device=device, cancelled=cancelled
+    )
+    return predicted
 
 
 def color_vertices(
@@ -109,15 +155,16 @@ def color_vertices(
     photo: Photo,
     query: ColourQuery,
     *,
-    shown: WhereShown | None = None,
+    shown: ShownElsewhere | None = None,
     device: torch.device,
     cancelled: Callable[[], bool],
 ) -> np.ndarray:
     """Colours (W, 3) uint8 of a mesh's vertices (W, 3), box frame, by eq. 13; ``shown`` as for `paint`."""
-    places, seen = _seen(vertices, vertex_normals(vertices, faces), PhotoVisibility(vertices, faces), shown)
-    predicted = query_colours(places, query, device=device, cancelled=cancelled)
+    normals = vertex_normals(vertices, faces)
+    places = _places(vertices, normals, PhotoVisibility(vertices, faces), shown)
+    predicted = _predict(places, query, shown, device=device, cancelled=cancelled)
     colours = PhotoColours(photo.image, photo.mask, photo.window)
-    return np.round(blend(places, predicted, colours, seen) * 255).astype(np.uint8)
+    return np.round(blend(places.points, predicted, colours, places.seen) * 255).astype(np.uint8)
 
 
 def paint(
@@ -127,7 +174,7 @@ def paint(
     query: ColourQuery,
     *,
     texture_size: int,
-    shown: WhereShown | None = None,
+    shown: ShownElsewhere | None = None,
     device: torch.device,
     progress: Progress,
     cancelled: Callable[[], bool],
@@ -140,24 +187,24 @@ def paint(
     colours = PhotoColours(photo.image, photo.mask, photo.window)
     normals = vertex_normals(surface.vertices, surface.faces)
     visibility = PhotoVisibility(surface.vertices, surface.faces)
-    places, seen = _seen(surface.vertices, normals, visibility, shown)
-    predicted = query_colours(
+    places = _places(surface.vertices, normals, visibility, shown)
+    predicted = _predict(
         places,
         query,
+        shown,
         device=device,
         progress=lambda fraction: progress(0.4 * fraction),
         cancelled=cancelled,
     )
-    blended = blend(places, predicted, colours, seen)
+    blended = blend(places.points, predicted, colours, places.seen)
     painted = replace(surface, colors=np.round(blended * 255).astype(np.uint8))
-    corners, _ = _seen(
-        character.vertices, vertex_normals(character.vertices, character.faces), visibility, shown
-    )
-    coarse = query_colours(corners, query, device=device, cancelled=cancelled)
+    corner_normals = vertex_normals(character.vertices, character.faces)
+    corners = _places(character.vertices, corner_normals, visibility, shown)
+    coarse = _predict(corners, query, shown, device=device, cancelled=cancelled)
 
     def texel_colour(points: SurfacePoints) -> np.ndarray:
-        places, seen = _seen(points.points, points.normals, visibility, shown)
-        return blend(places, points.interpolate(coarse), colours, seen)
+        texels = _places(points.points, points.normals, visibility, shown)
+        return blend(texels.points, points.interpolate(coarse), colours, texels.seen)
 
     texture = bake_texture(
         character.vertices,

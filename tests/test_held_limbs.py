@@ -10,8 +10,10 @@ import torch
 from pamir_blender.body.load import load_body_model
 from pamir_blender.body.posed import pose_body
 from pamir_blender.body.silhouette import rasterise
-from pamir_blender.camera import Placement
+from pamir_blender.camera import CropWindow, Placement
+from pamir_blender.character import ShownElsewhere, color_vertices
 from pamir_blender.contracts import JOINT_NAMES, Body
+from pamir_blender.pamir.colour import PhotoVisibility
 from pamir_blender.pipeline.held_limbs import hold_limbs, moved_by
 from pamir_blender.rigging.mesh import vertex_normals
 
@@ -138,3 +140,36 @@ def test_colours_come_from_where_the_photo_shows_the_limb(scene):
     places, _, moved = held.where_shown(raised.vertices[head], normals[1][head])
     assert not moved.any()
     np.testing.assert_array_equal(places, raised.vertices[head])
+
+
+def test_what_the_photo_hides_is_painted_for_the_body_that_it_shows(scene):
+    shown, raised, held = scene
+
+    def only(*color):
+        return lambda points: torch.tensor([*color, 0.0]).repeat(len(points), 1)
+
+    mask = rasterise(shown.vertices, shown.faces).astype(np.float32)
+    blue = np.full((*mask.shape, 3), (0, 0, 255), np.uint8)
+    photo = SimpleNamespace(image=blue, mask=mask, window=CropWindow(1.0, (0.0, 0.0)))
+    elsewhere = ShownElsewhere(
+        held.where_shown, only(0.0, 1.0, 0.0), PhotoVisibility(shown.vertices, shown.faces)
+    )
+    colours = color_vertices(
+        raised.vertices,
+        raised.faces,
+        photo,
+        only(1.0, 0.0, 0.0),
+        shown=elsewhere,
+        device=torch.device("cpu"),
+        cancelled=lambda: False,
+    )
+    normals = vertex_normals(shown.vertices, shown.faces)
+    arm = held.held > 0.9
+    behind, front = normals[:, 2] < -0.2, normals[:, 2] > 0.9
+    assert (arm & behind).sum() > 50
+    np.testing.assert_array_equal(colours[arm & behind], np.full(((arm & behind).sum(), 3), (0, 255, 0)))
+    forearm = raised.skinning_weights[:, JOINT_NAMES.index("left_elbow")] > 0.7  # fingers hide one another
+    assert (arm & forearm & front).sum() > 10
+    np.testing.assert_array_equal(colours[arm & forearm & front][:, :2], 0)  # the photo's own blue
+    head = raised.skinning_weights[:, 15] > 0.9
+    np.testing.assert_array_equal(colours[head & behind], np.full(((head & behind).sum(), 3), (255, 0, 0)))

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..character import WhereShown, build_character, color_vertices, paint, rig
+from ..character import ShownElsewhere, build_character, color_vertices, paint, rig
 from ..check import versions
 from ..contracts import Photo, PosedBody
 from ..options import PhotoOptions
+from ..pamir.colour import PhotoVisibility
 from ..pamir.networks import FieldNetworks, FieldOfPhoto
 from ..pamir.surface import Extraction
 from ..result import write_json
@@ -110,8 +111,17 @@ def _surface(job: Job, made: Hypothesis, resolution: int) -> Extraction:
         )
 
 
-def _shown(made: Hypothesis) -> WhereShown | None:
-    return None if made.held is None else made.held.where_shown
+def _shown(made: Hypothesis) -> ShownElsewhere | None:
+    """Where the photo shows the held limbs, and the colours of the body that it shows there."""
+    if made.held is None:
+        return None
+    shown = made.held.shown
+    features = made.networks.encode(made.photo, shown, maps=made.features.image_maps, mirror=False)
+    return ShownElsewhere(
+        made.held.where_shown,
+        made.networks.colour(features),
+        PhotoVisibility(shown.vertices, shown.faces),
+    )
 
 
 def _report(job: Job, made: Hypothesis, options: PhotoOptions, extraction: Extraction) -> dict[str, Any]:
