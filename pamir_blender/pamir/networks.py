@@ -30,6 +30,10 @@ from .weights import find_weights, load_geometry, load_texture, weights_digest
 FIRST_SEARCH = 0.6
 """Part of the surface's progress that the first search is given; the rest belongs to a second, if needed."""
 
+SURE = 4.0
+"""Logit, of either sign, from which on a point is not asked in the mirror: no second opinion would move the
+surface there. Half of all points are saved."""
+
 
 @dataclass(frozen=True)
 class FieldOfPhoto:
@@ -109,7 +113,7 @@ class FieldNetworks:
         if not texture:
             return shape
         geometry, config = shape.geometry, self.texture.config
-        if config.volume != self.geometry.config.volume:
+        if _volume_form(config.volume) != _volume_form(self.geometry.config.volume):
             volume = body_volume(posed, config.volume, self.device)
         reads_geometry = geometry if config.geometry_channels else None
         image = self._image(photo, config, texture_map)
@@ -145,9 +149,11 @@ class FieldNetworks:
             return lambda points: self.geometry.query(features.geometry, points)
 
         def both(points: Tensor) -> Tensor:
-            logits = query_logits(features.geometry, points)
-            logits += query_logits(features.mirrored, points * points.new_tensor([-1.0, 1.0, 1.0]))
-            return torch.sigmoid(logits.squeeze(-1) / 2)
+            logits = query_logits(features.geometry, points).squeeze(-1)
+            open_ = torch.nonzero(logits.abs() < SURE).squeeze(-1)
+            flipped = points[open_] * points.new_tensor([-1.0, 1.0, 1.0])
+            logits[open_] = (logits[open_] + query_logits(features.mirrored, flipped).squeeze(-1)) / 2
+            return torch.sigmoid(logits)
 
         return both
 
@@ -222,6 +228,11 @@ def body_volume(posed: PosedBody, config: VolumeEncoderConfig, device: torch.dev
     if config.channels == 1:
         return voxelise_occupancy(vertices, faces, config.resolution)
     return voxelise_semantic(vertices, faces, torch.from_numpy(posed.template).to(device), config.resolution)
+
+
+def _volume_form(config: VolumeEncoderConfig) -> tuple[int, int]:
+    """All of a configuration that :func:`body_volume` depends on."""
+    return config.channels, config.resolution
 
 
 def asks_mirror(config: GeometryConfig) -> bool:

@@ -53,6 +53,12 @@ def points():
 FLIP = torch.tensor([-1.0, 1.0, 1.0])
 
 
+@pytest.fixture(autouse=True)
+def all_unsure(monkeypatch):
+    """The tiny network's logits are large; here every point is asked twice unless a test says otherwise."""
+    monkeypatch.setattr(module, "SURE", float("inf"))
+
+
 def test_the_mean_of_both_logits_counts(network, volume, points):
     both = FieldNetworks(network, None, CPU, mirrored=True)
     once = FieldNetworks(network, None, CPU)
@@ -101,3 +107,28 @@ def test_lite_is_asked_in_a_mirror_and_the_published_network_is_not():
     assert not asks_mirror(GeometryConfig.paper())
     assert not asks_mirror(GeometryConfig.paper(volume_channels=1))
     assert not asks_mirror(GeometryConfig.lite(volume_channels=3))
+
+
+def test_points_that_are_sure_are_asked_once(network, volume, points, monkeypatch):
+    both = FieldNetworks(network, None, CPU, mirrored=True)
+    features = both.encode_shape(photo(), volume)
+    expected = both.occupancy(features)(points)
+    straight = torch.logit(FieldNetworks(network, None, CPU).occupancy(features_without(features))(points))
+    limit = float(straight.abs().sort().values[99:101].mean())  # between the two in the middle
+    asked = []
+    real = module.query_logits
+    monkeypatch.setattr(
+        module, "query_logits", lambda f, p: (asked.append((f is features.mirrored, len(p))), real(f, p))[1]
+    )
+    monkeypatch.setattr(module, "SURE", limit)
+    found = both.occupancy(features)(points)
+    assert asked[0] == (False, len(points))
+    assert asked[1][0] and 0 < asked[1][1] < len(points)
+    unsure = straight.abs() < limit
+    torch.testing.assert_close(found[unsure], expected[unsure])
+    torch.testing.assert_close(found[~unsure], torch.sigmoid(straight[~unsure]))
+
+
+def features_without(features):
+    """The same field, not asked in the mirror."""
+    return replace(features, mirrored=None)
