@@ -37,6 +37,7 @@ LEFT_OUT = ("training", "__pycache__")
 MODEL_SUFFIXES = (".npz", ".safetensors", ".tflite", ".md", ".json", ".txt")
 REQUIRED_MODELS = (
     "open_body.npz",
+    "landmark_depth.safetensors",
     "landmark_regressor.npz",
     "lite_geometry.safetensors",
     "lite_texture.safetensors",

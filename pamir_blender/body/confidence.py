@@ -46,7 +46,7 @@ def body_confidence(
     picture = body.placement.body_to_box(points)[:, :2]
     residual = np.linalg.norm(picture - crop_to_box(landmarks.image), axis=1) / body.placement.scale
     about = points - points[23:25].mean(axis=0)
-    seen = landmark_model.upright(landmarks.world)
+    seen = landmark_model.metres(landmarks)
     return limb_confidence(landmarks, residual, np.abs(about[:, 2] - seen[:, 2]))
 
 

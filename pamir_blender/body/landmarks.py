@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..contracts import Landmarks
 from ..errors import BodyModelError
 from ..paths import models_dir
+from .landmark_depth import DEPTH_FILE, LandmarkDepth, load_landmark_depth
 from .model import BodyModel
 from .skinning import linear_blend_skinning
 
@@ -65,7 +67,8 @@ def landmark_weights() -> np.ndarray:
 class LandmarkModel:
     """Landmarks of one body model: ``template`` (33, 3) and ``shapedirs`` (33, 3, 10) in metres in T-pose,
     ``weights`` (33, 24), ``spread`` (33,) metres: how far the detector usually is from these points, and
-    ``hunch`` (33,) metres: how much too far ahead of the hips the detector usually puts its 3D landmarks.
+    ``hunch`` (33,) metres: how much too far ahead of the hips the detector usually puts its 3D landmarks,
+    ``depth`` what corrects the rest of their depths, where the whole of the landmarks tells it.
     """
 
     template: Tensor
@@ -73,6 +76,15 @@ class LandmarkModel:
     weights: Tensor
     spread: Tensor = field(default_factory=lambda: torch.full((33,), 0.02))
     hunch: Tensor = field(default_factory=lambda: torch.zeros(33))
+    depth: LandmarkDepth | None = None
+
+    def metres(self, landmarks: Landmarks) -> np.ndarray:
+        """The person's landmarks about the hips' middle (33, 3) float64, the detector's known errors taken
+        back."""
+        world = self.upright(landmarks.world)
+        if self.depth is not None:
+            world[:, 2] += self.depth(landmarks, world)
+        return world
 
     def upright(self, world: np.ndarray) -> np.ndarray:
         """The detector's metres (33, 3) without the hunch that it sees in everyone, float64.
@@ -115,11 +127,13 @@ def shapedirs_near(points: np.ndarray, model: BodyModel, weights: np.ndarray) ->
     return out
 
 
-def load_landmark_model(model: BodyModel, path: Path = LANDMARK_FILE) -> LandmarkModel:
-    """The landmarks of ``model``.
+def load_landmark_model(
+    model: BodyModel, path: Path = LANDMARK_FILE, *, depth: Path | None = DEPTH_FILE
+) -> LandmarkModel:
+    """The landmarks of ``model``; without ``depth`` the detector's depths are corrected by the hunch alone.
 
     Raises:
-        BodyModelError: the landmark file is missing or damaged.
+        BodyModelError: one of the files is missing or damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as data:
@@ -147,7 +161,14 @@ def load_landmark_model(model: BodyModel, path: Path = LANDMARK_FILE) -> Landmar
     def tensor(values: np.ndarray) -> Tensor:
         return torch.as_tensor(values, dtype=torch.float32)
 
-    return LandmarkModel(tensor(template), tensor(shapedirs), tensor(weights), tensor(spread), tensor(hunch))
+    return LandmarkModel(
+        tensor(template),
+        tensor(shapedirs),
+        tensor(weights),
+        tensor(spread),
+        tensor(hunch),
+        load_landmark_depth(depth) if depth is not None else None,
+    )
 
 
 # Parts whose outline, not whose joints, says where landmarks are: joint sets of the skin they own.

@@ -39,9 +39,9 @@ class Weights:
     limits: float = 300.0
     rest: float = 0.25
     betas: float = 0.25
-    balance_sigma: float = 0.05
-    upright_sigma: float = 0.012
-    tilt_sigma: float = 0.1
+    balance_sigma: float = 0.2
+    upright_sigma: float = 0.06
+    tilt_sigma: float = 0.05
     prior_sigma: float = 0.1
     outside: float = 160.0
     outside_sigma: float = 0.015
@@ -63,7 +63,7 @@ class LandmarkEvidence:
         prior: np.ndarray | None = None,
     ) -> None:
         self.image = crop_to_box(landmarks.image).astype(np.float64)
-        self.world = model.upright(landmarks.world)
+        self.world = model.metres(landmarks)
         seen = np.clip(landmarks.visibility, 0, 1).astype(np.float64)
         spread = np.full(33, 0.03) if landmarks.spread is None else landmarks.spread.astype(np.float64)
         role = np.ones(33)

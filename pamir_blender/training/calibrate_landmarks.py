@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..body.landmark_depth import MIRROR
 from ..body.landmarks import (
     LANDMARK_FILE,
     LANDMARK_FORMAT,
@@ -35,8 +36,6 @@ from .rendering import Renderer, View, random_light, vertex_normals
 
 SEED = 7
 ROUNDS = 12
-MIRROR = [0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *[i + (1 if i % 2 else -1) for i in range(11, 33)]]
-"""Index of each landmark's mirror image."""
 
 _FRAME = [11, 12, 23, 24, 25, 26, 27, 28]  # shoulders, hips, knees, ankles: what a lean is seen by
 
