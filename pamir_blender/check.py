@@ -8,6 +8,8 @@ import platform
 import torch
 
 from . import __version__
+from .body.landmark_depth import DEPTH_FILE
+from .body.landmarks import load_landmark_model
 from .body.load import load_body_model
 from .errors import BackendError, PamirError
 from .pamir.devices import choose_device
@@ -42,6 +44,11 @@ def _body() -> dict[str, str]:
     return {"file": str(models_dir() / "open_body.npz"), "detail": f"{model.vertex_count} vertices"}
 
 
+def _landmarks() -> dict[str, str]:
+    landmarks = load_landmark_model(load_body_model(None))
+    return {"file": str(DEPTH_FILE), "detail": f"sha256 {landmarks.depth.digest[:12]}"}
+
+
 def _weights(kind: str) -> dict[str, str]:
     path = find_weights(kind, "lite")
     return {"file": str(path), "detail": f"sha256 {weights_digest(path)[:12]}"}
@@ -65,6 +72,7 @@ def check_backend(device: str = "auto") -> dict[str, object]:
     gpu = chosen.type == "cuda"
     models = [
         _model("open body", _body),
+        _model("landmarks", _landmarks),
         _model("lite geometry", lambda: _weights("geometry")),
         _model("lite texture", lambda: _weights("texture")),
     ]

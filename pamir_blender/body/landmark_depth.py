@@ -10,6 +10,7 @@ bodies (``pamir_blender/training/train_landmark_depth.py``).
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ LARGEST = 0.4
 
 _HIPS = slice(23, 25)
 _UNKNOWN_SPREAD, _LARGEST_SPREAD = 0.03, 0.5
+_SMALLEST_SCALE = 0.05  # box units per metre; a person fills most of the crop
+_FARTHEST = 4.0  # of a feature's own spread, beyond which one more is no more
 _MOST_VALUES = 2_000_000
 
 
@@ -52,7 +55,7 @@ def describe(landmarks: Landmarks, world: np.ndarray) -> np.ndarray:
     spread = np.full(COUNT, _UNKNOWN_SPREAD) if landmarks.spread is None else landmarks.spread
     return np.concatenate(
         [
-            (flat / max(scale, 1e-6)).ravel(),
+            (flat / max(scale, _SMALLEST_SCALE)).ravel(),
             world.ravel(),
             np.clip(landmarks.visibility, 0, 1),
             np.clip(spread, 0, _LARGEST_SPREAD),
@@ -70,26 +73,40 @@ def mirrored(features: np.ndarray) -> np.ndarray:
     return np.concatenate([part.reshape(*lead, -1) for part in (flat, world, rest)], axis=-1)
 
 
+def standardised(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Features (..., 231) in units of their spread; what is far from all that was learned counts as far,
+    however far it is."""
+    return np.clip((features - mean) / scale, -_FARTHEST, _FARTHEST)
+
+
 @dataclass(frozen=True)
 class LandmarkDepth:
     """The network: ``mean`` and ``scale`` (231,) of the features, and ``layers`` of weights (out, in) and
-    biases (out,), with x * sigmoid(x) between them; the last one gives metres for each landmark."""
+    biases (out,), with x * sigmoid(x) between them; the last one gives metres for each landmark.
+
+    ``digest``: SHA-256 of the file it came from.
+    """
 
     mean: np.ndarray
     scale: np.ndarray
     layers: tuple[tuple[np.ndarray, np.ndarray], ...]
+    digest: str = ""
 
     def __call__(self, landmarks: Landmarks, world: np.ndarray) -> np.ndarray:
         """(33,) metres towards the viewer by which the depths of ``world`` (33, 3) are to be moved.
 
-        Measured from the hips' middle, which stays. The person in a mirror gets the same answer.
+        Measured from the hips' middle, which stays. The person in a mirror gets the same answer. Where nobody
+        looked for landmarks nothing moves.
         """
+        if not np.any(landmarks.visibility):
+            return np.zeros(COUNT)
         features = describe(landmarks, world)
         moved = (self._run(features) + self._run(mirrored(features))[MIRROR]) / 2
-        return np.clip(moved - moved[_HIPS].mean(), -LARGEST, LARGEST)
+        moved = np.clip(moved, -LARGEST, LARGEST)
+        return moved - moved[_HIPS].mean()
 
     def _run(self, features: np.ndarray) -> np.ndarray:
-        x = (features - self.mean) / self.scale
+        x = standardised(features, self.mean, self.scale)
         for weight, bias in self.layers[:-1]:
             x = weight @ x + bias
             x = x / (1 + np.exp(-np.clip(x, -60, 60)))
@@ -104,27 +121,36 @@ def load_landmark_depth(path: Path = DEPTH_FILE) -> LandmarkDepth:
             metadata = file.metadata() or {}
             if metadata.get("format") != DEPTH_FORMAT:
                 raise ValueError(f"format {metadata.get('format')}")
-            names = list(file.keys())
-            if sum(int(np.prod(file.get_slice(name).get_shape())) for name in names) > _MOST_VALUES:
-                raise ValueError("too large")
-            stored = {name: file.get_tensor(name).astype(np.float64) for name in names}
-        count = (len(stored) - 2) // 2
-        layers = tuple((stored[f"weight{k}"], stored[f"bias{k}"]) for k in range(count))
-        widths = [FEATURES, *(len(bias) for _, bias in layers)]
-        fits = all(
-            weight.shape == (after, before) and bias.shape == (after,)
-            for (weight, bias), before, after in zip(layers, widths, widths[1:], strict=False)
-        )
-        sizes = stored["mean"].shape == stored["scale"].shape == (FEATURES,) and widths[-1] == COUNT
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in list(file.keys())}
+            _check_shapes(shapes)
+            stored = {name: file.get_tensor(name).astype(np.float64) for name in shapes}
         finite = all(np.isfinite(values).all() for values in stored.values())
-        if not (count and fits and sizes and finite and (stored["scale"] > 0).all()):
-            raise ValueError("wrong shapes or values")
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
+        if not finite or (stored["scale"] <= 0).any():
+            raise ValueError("wrong values")
+        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise BodyModelError(
             f"{path} is missing or damaged ({error}). Reinstall the project, or build it again with "
             "python -m pamir_blender.training.train_landmark_depth."
         ) from error
-    return LandmarkDepth(stored["mean"], stored["scale"], layers)
+    layers = tuple((stored[f"weight{k}"], stored[f"bias{k}"]) for k in range((len(stored) - 2) // 2))
+    return LandmarkDepth(stored["mean"], stored["scale"], layers, digest)
+
+
+def _check_shapes(shapes: dict[str, tuple[int, ...]]) -> None:
+    """Raise ValueError unless these are the tensors of a network that fits, and no others."""
+    count = max((len(shapes) - 2) // 2, 1)
+    names = {"mean", "scale"} | {f"{part}{k}" for part in ("weight", "bias") for k in range(count)}
+    if set(shapes) != names or sum(int(np.prod(shape)) for shape in shapes.values()) > _MOST_VALUES:
+        raise ValueError("other tensors than expected")
+    width = FEATURES
+    for k in range(count):
+        after = shapes[f"bias{k}"]
+        if len(after) != 1 or shapes[f"weight{k}"] != (after[0], width):
+            raise ValueError(f"layer {k} has the wrong shape")
+        width = after[0]
+    if shapes["mean"] != (FEATURES,) or shapes["scale"] != (FEATURES,) or width != COUNT:
+        raise ValueError("wrong shapes")
 
 
 def card_of(path: Path = DEPTH_FILE) -> dict:

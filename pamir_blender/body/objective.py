@@ -28,8 +28,22 @@ _SPINE = (3, 6, 9)
 
 
 @dataclass(frozen=True)
+class Gravity:
+    """How firmly gravity holds a body whose depths are in doubt: metres that its middle may be ahead of its
+    feet (``balance``) and its shoulders of its hips (``upright``), radians of the detector's lean (``tilt``).
+    """
+
+    balance: float
+    upright: float
+    tilt: float
+
+
+@dataclass(frozen=True)
 class Weights:
-    """Strength of each term; lengths are metres on the body."""
+    """Strength of each term; lengths are metres on the body.
+
+    ``gravity`` where the detector's depths were put right, ``gravity_alone`` where nothing else tells them.
+    """
 
     image_sigma: float = 0.012
     world_sigma: float = 0.05
@@ -39,9 +53,8 @@ class Weights:
     limits: float = 300.0
     rest: float = 0.25
     betas: float = 0.25
-    balance_sigma: float = 0.2
-    upright_sigma: float = 0.06
-    tilt_sigma: float = 0.05
+    gravity: Gravity = Gravity(balance=0.2, upright=0.06, tilt=0.05)
+    gravity_alone: Gravity = Gravity(balance=0.05, upright=0.012, tilt=0.1)
     prior_sigma: float = 0.1
     outside: float = 160.0
     outside_sigma: float = 0.015
@@ -74,6 +87,8 @@ class LandmarkEvidence:
         self.world_share = role * (0.25 + 0.75 * seen)
         if not seen.any():  # nobody looked for landmarks: the picture came with a mask alone
             self.image_share, self.world_share = np.zeros(33), np.zeros(33)
+        told = model.depth is not None and seen.any()
+        self.gravity = weights.gravity if told else weights.gravity_alone
         self.world_sigma = np.sqrt(weights.world_sigma**2 + spread**2)
         self.prior_depth = None if prior is None else (prior - prior[23:25].mean(axis=0))[:, 2]
         self.start = self.world
@@ -181,7 +196,8 @@ class Objective:
         """A standing body's middle is above its feet in depth, and its shoulders are above its hips.
 
         The detector's errors in depth are mostly one lean of the whole body, which one picture cannot
-        show; gravity can. The picture's vertical counts as upright. Seated and lying bodies, whose hips
+        show; gravity can, and counts for more where nothing else corrects them. The picture's vertical is
+        upright. Seated and lying bodies, whose hips
         are low over their feet, are left alone.
         """
         share = np.exp(-(points[_SUPPORT, 1] - points[_SUPPORT, 1].min()) / 0.05)
@@ -190,20 +206,21 @@ class Objective:
         rise = points[23:25, 1].mean() - support[1]
         standing = 1 / (1 + np.exp(-(rise - 0.62) / 0.05))
         middle = [11, 12, 23, 24]
-        ahead = (points[middle, 2].mean() - support[2]) / self.weights.balance_sigma
+        gravity = self.evidence.gravity
+        ahead = (points[middle, 2].mean() - support[2]) / gravity.balance
         jacobian = np.zeros((1, PARAMETERS))
         jacobian[0, :82] = moves[middle, 2].mean(axis=0) - share @ moves[_SUPPORT, 2]
         tilt = np.zeros((1, PARAMETERS))
-        tilt[0, TILT] = 1 / self.weights.tilt_sigma
+        tilt[0, TILT] = 1 / gravity.tilt
         # Balance alone would let the hips go back as far as the shoulders go forward.
         bow = points[11:13, 2].mean() - points[23:25, 2].mean()
         upright = standing / (1 + (bow / 0.15) ** 2) ** 2  # a real bow is let go
         bend = np.zeros((1, PARAMETERS))
         bend[0, :82] = moves[11:13, 2].mean(axis=0) - moves[23:25, 2].mean(axis=0)
         return [
-            plain(np.array([ahead]), jacobian / self.weights.balance_sigma, standing),
-            plain(np.array([bow]) / self.weights.upright_sigma, bend / self.weights.upright_sigma, upright),
-            plain(np.array([x[TILT] / self.weights.tilt_sigma]), tilt),
+            plain(np.array([ahead]), jacobian / gravity.balance, standing),
+            plain(np.array([bow]) / gravity.upright, bend / gravity.upright, upright),
+            plain(np.array([x[TILT] / gravity.tilt]), tilt),
         ]
 
     def _priors(self, x: np.ndarray) -> list[Block]:

@@ -31,8 +31,8 @@ FIRST_SEARCH = 0.6
 """Part of the surface's progress that the first search is given; the rest belongs to a second, if needed."""
 
 SURE = 4.0
-"""Logit, of either sign, from which on a point is not asked in the mirror: no second opinion would move the
-surface there. Half of all points are saved."""
+"""Logit, of either sign, from which on a point is not asked in the mirror: a second opinion would hardly ever
+move the surface there, and half of all points are saved. Over the last unit before it the opinion fades."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,10 @@ class FieldNetworks:
     """Geometry and texture network, the latter None if colours are not wanted.
 
     ``digests`` are their files' hashes, None for untrained ones. ``mirrored``: photo and body are also shown
-    to the geometry network in a mirror, and the mean of both logits counts. Nothing in a photo tells left
-    from right, so what the two disagree about is the network's own error; less of it costs a second query of
-    every point. For volumes of one channel: a semantic code would have to change its sides, too.
+    to the geometry network in a mirror, and where it is unsure the mean of both logits counts. Nothing in a
+    photo tells left from right, so what the two disagree about is the network's own error; less of it costs a
+    second query of half the points. For volumes of one channel: a semantic code would have to change its
+    sides, too.
     """
 
     geometry: GeometryNetwork
@@ -150,9 +151,11 @@ class FieldNetworks:
 
         def both(points: Tensor) -> Tensor:
             logits = query_logits(features.geometry, points).squeeze(-1)
-            open_ = torch.nonzero(logits.abs() < SURE).squeeze(-1)
-            flipped = points[open_] * points.new_tensor([-1.0, 1.0, 1.0])
-            logits[open_] = (logits[open_] + query_logits(features.mirrored, flipped).squeeze(-1)) / 2
+            unsure = torch.nonzero(logits.abs() < SURE).squeeze(-1)
+            flipped = points[unsure] * points.new_tensor([-1.0, 1.0, 1.0])
+            first, second = logits[unsure], query_logits(features.mirrored, flipped).squeeze(-1)
+            say = (SURE - first.abs()).clamp(max=1.0) / 2  # falls to nothing, so that the field has no step
+            logits[unsure] = first + say * (second - first)
             return torch.sigmoid(logits)
 
         return both

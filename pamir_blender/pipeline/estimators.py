@@ -8,6 +8,7 @@ import torch
 
 from ..body.estimator import BodyEstimator, LandmarkEstimator
 from ..body.graphcmr import GraphCmrEstimator
+from ..body.landmark_depth import load_landmark_depth
 from ..options import ReconstructOptions
 from ..pamir.weights import find_weights, load_graphcmr, weights_digest
 
@@ -28,7 +29,10 @@ class Estimators:
 
     def digests(self, options: ReconstructOptions) -> dict[str, str]:
         """The SHA-256 of the networks that take part, by kind."""
-        return {} if options.estimator == "landmarks" else {"graphcmr": self._load(options)[1]}
+        found = {} if options.estimator == "landmarks" else {"graphcmr": self._load(options)[1]}
+        if options.estimator == "graphcmr":
+            return found
+        return {"landmark_depth": load_landmark_depth().digest, **found}
 
     def _load(self, options: ReconstructOptions) -> tuple[BodyEstimator, str]:
         """Estimator and digest: what is loaded stays, whatever becomes of the file."""

@@ -9,14 +9,17 @@ Whole posed subjects (``--held-out``) can be left out of training for the printe
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -32,22 +35,28 @@ from ..body.landmark_depth import (
     describe,
     load_landmark_depth,
     mirrored,
+    standardised,
 )
-from ..body.landmarks import LandmarkModel, load_landmark_model
+from ..body.landmarks import LANDMARK_FILE, LandmarkModel, load_landmark_model
 from ..body.model import BodyModel
 from ..contracts import Landmarks
-from ..errors import PamirError, PhotoError, RequestError
+from ..errors import AssetsError, PamirError, PhotoError, RequestError
+from ..paths import models_dir
 from ..photo.frontend import prepare_photo
 from .body_parameters import unpack_parameters
 from .jobs import pinned_body
 from .parallel import each_in_processes, end_with_parent
-from .storage import read_arrays, read_json
+from .storage import read_arrays, read_json, write_arrays
 
 CACHE = "landmarks.npz"
 SAVE_EVERY = 200
+LOST = 0.2
+"""Metres in the picture's plane; where half of the landmarks are farther off, the person was lost."""
+
 Examples = dict[str, np.ndarray]
-"""``name`` (N,), ``found`` (N,) bool, ``image`` (N, 33, 2) crop pixels, ``world`` and ``true`` (N, 33, 3)
-metres about the hips' middle, ``visibility`` and ``spread`` (N, 33)."""
+"""``name`` (N,), ``key`` (N,) a hash of what each depends on, ``found`` (N,) bool, ``image`` (N, 33, 2) crop
+pixels, ``world`` and ``true`` (N, 33, 3) metres about the hips' middle, ``visibility`` and ``spread`` (N,
+33)."""
 
 _WIDTH, _DROPOUT, _DECAY = 256, 0.2, 0.01
 _NOISE = 0.1  # of a feature's own spread: the detector's answers to like pictures differ by as much
@@ -76,8 +85,8 @@ def _detect(name: str) -> Examples:
     true = landmark_positions(model, landmarks, body)
     empty = np.zeros((COUNT, 3), np.float32)
     row: Examples = {
-        "name": np.array(name), "found": np.array(False), "image": empty[:, :2], "world": empty,
-        "visibility": empty[:, 0], "spread": empty[:, 0],
+        "name": np.array(name), "key": np.array(_key(path)), "found": np.array(False), "image": empty[:, :2],
+        "world": empty, "visibility": empty[:, 0], "spread": empty[:, 0],
         "true": (true - true[23:25].mean(axis=0)).astype(np.float32),
     }  # fmt: skip
     try:
@@ -91,39 +100,56 @@ def _detect(name: str) -> Examples:
     }  # fmt: skip
 
 
+@cache
+def _finders() -> bytes:
+    """A hash of what finds landmarks in pictures, and of where they are on a body."""
+    files = [LANDMARK_FILE, *sorted(models_dir().glob("*.tflite"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).digest()
+
+
+def _key(path: Path) -> str:
+    """What the example of a view's file depends on, as a hash: picture, body, detector."""
+    whole = hashlib.sha256(_finders())
+    for file in (path, path.with_suffix(".png")):
+        whole.update(file.read_bytes())
+    return whole.hexdigest()[:24]
+
+
 def find_landmarks(folder: Path, workers: int, limit: int = 0) -> Examples:
-    """The examples of ``limit`` views (0 = all) of the data in ``folder``; what is missing is detected."""
+    """The examples of ``limit`` views (0 = all) of the data in ``folder``; what is missing is detected.
+
+    Raises AssetsError for a folder without views, or a damaged one.
+    """
     names = [view["name"] for view in read_json(folder / "data.json")["views"]]
     order = np.random.default_rng(0).permutation(len(names))[: limit or None]
-    wanted = [names[index] for index in order]
-    cache = folder / CACHE
-    known = dict(np.load(cache, allow_pickle=False)) if cache.is_file() else {}
-    there = set(known["name"].tolist()) if known else set()
-    waiting, rows, start = [name for name in wanted if name not in there], [], time.monotonic()
+    wanted = {_key(folder / "views" / f"{names[index]}.npz"): names[index] for index in order}
+    if not wanted:
+        raise AssetsError(f"There are no views in {folder}. Run make_data first.")
+    cache_file = folder / CACHE
+    known = read_arrays(cache_file) if cache_file.is_file() else {}
+    there = set(known["key"].tolist()) if known else set()
+    waiting = [name for key, name in wanted.items() if key not in there]
+    rows, start = [], time.monotonic()
     fresh = each_in_processes(_detect, waiting, workers, _start, (folder,)) if waiting else ()
     for row in fresh:
         rows.append(row)
         if len(rows) % SAVE_EVERY == 0 or len(rows) == len(waiting):
-            _keep(cache, known, rows)
-            print(
-                f"{len(rows)}/{len(waiting)} pictures  {(time.monotonic() - start) / 60:.1f} min", flush=True
-            )
+            write_arrays(cache_file, _joined(known, rows))
+            minutes = (time.monotonic() - start) / 60
+            print(f"{len(rows)}/{len(waiting)} pictures  {minutes:.1f} min", flush=True)
     everything = _joined(known, rows)
-    chosen = np.isin(everything["name"], wanted) & everything["found"]
+    # Pictures that were made again since they were looked at have other keys.
+    chosen = np.flatnonzero(everything["found"] & np.isin(everything["key"], list(wanted)))
+    # Processes answer in any order; the same seed shall see the same examples.
+    chosen = chosen[np.argsort(everything["name"][chosen])]
     return {key: values[chosen] for key, values in everything.items()}
 
 
 def _joined(known: Examples, rows: Sequence[Examples]) -> Examples:
     fresh = {key: np.stack([row[key] for row in rows]) for key in rows[0]} if rows else {}
-    if not known or not fresh:
+    if not (known and fresh):
         return known or fresh
     return {key: np.concatenate([known[key], fresh[key]]) for key in fresh}
-
-
-def _keep(cache: Path, known: Examples, rows: Sequence[Examples]) -> None:
-    part = cache.with_name("part-" + cache.name)
-    np.savez_compressed(part, **_joined(known, rows))
-    part.replace(cache)
 
 
 def as_landmarks(examples: Examples, index: int) -> Landmarks:
@@ -136,11 +162,17 @@ def as_landmarks(examples: Examples, index: int) -> Landmarks:
 
 
 def prepare(examples: Examples, landmarks: LandmarkModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features (N, 231), calibrated metres (N, 33, 3), and what their depths lack (N, 33)."""
-    rows = range(len(examples["name"]))
+    """Features (K, 231), calibrated metres (K, 33, 3), and what their depths lack (K, 33).
+
+    Of those that the detector did not lose: where its metres are far off in the picture's plane, too, it saw
+    something else.
+    """
+    plane = np.linalg.norm((examples["world"] - examples["true"])[..., :2], axis=2)
+    rows = np.flatnonzero(np.median(plane, axis=1) < LOST)
     world = np.stack([landmarks.upright(examples["world"][index]) for index in rows])
-    features = np.stack([describe(as_landmarks(examples, index), world[index]) for index in rows])
-    return features, world, examples["true"][..., 2] - world[..., 2]
+    answers = (as_landmarks(examples, index) for index in rows)
+    features = np.stack([describe(*pair) for pair in zip(answers, world, strict=True)])
+    return features, world, examples["true"][rows, :, 2] - world[..., 2]
 
 
 def train(
@@ -164,7 +196,7 @@ def train(
     rng = np.random.default_rng(seed)
     for _ in range(steps):
         side, chosen = rng.integers(2, size=batch), rng.integers(len(features), size=batch)
-        x = (_rolled(rng, both[side, chosen]) - mean) / scale
+        x = standardised(_rolled(rng, both[side, chosen]), mean, scale)
         x += rng.normal(0, _NOISE, x.shape)
         loss = functional.huber_loss(network(_tensor(x)), _tensor(goals[side, chosen] / _UNIT), delta=0.5)
         optimiser.zero_grad()
@@ -205,14 +237,19 @@ def depth_error(examples: Examples, landmarks: LandmarkModel, network: LandmarkD
 
 
 def save(path: Path, network: LandmarkDepth, card: dict) -> None:
-    """Write the network in float16, whole or not at all."""
+    """Write the network in float16, whole or not at all; raises RequestError where that is not possible."""
     values = {"mean": network.mean, "scale": network.scale}
     for number, (weight, bias) in enumerate(network.layers):
         values |= {f"weight{number}": weight, f"bias{number}": bias}
     stored = {name: np.ascontiguousarray(value.astype(np.float16)) for name, value in values.items()}
     part = path.with_name(path.name + ".part")
-    save_file(stored, str(part), {"format": DEPTH_FORMAT, "card": json.dumps(card, sort_keys=True)})
-    part.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(stored, str(part), {"format": DEPTH_FORMAT, "card": json.dumps(card, sort_keys=True)})
+        part.chmod(0o644)  # safetensors writes private files
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise RequestError(f"The network could not be written to {path}: {error}") from error
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -239,12 +276,13 @@ def main(arguments: list[str] | None = None) -> int:
         held = np.isin(subjects, names[apart])
         if (~held).sum() < 20:
             raise RequestError("The front end found too few people in these pictures to learn from.")
+        val = find_landmarks(options.val, options.workers) if options.val else None
         trained, kept = ({k: v[chosen] for k, v in examples.items()} for chosen in (~held, held))
         features, _, lacking = prepare(trained, landmarks)
         network = train(features, lacking, steps=options.steps, seed=options.seed)
         sets = {"trained on": trained, "held out": kept}
-        if options.val:
-            sets["val"] = find_landmarks(options.val, options.workers)
+        if val is not None:
+            sets["val"] = val
         scores = {}
         for name, part in sets.items():
             if len(part["name"]):
@@ -253,6 +291,7 @@ def main(arguments: list[str] | None = None) -> int:
                       f"put right {scores[name][1]:.2f} cm")  # fmt: skip
         card = {
             "pictures": int((~held).sum()),
+            "folders": [folder.name for folder in options.data],
             "steps": options.steps,
             "seed": options.seed,
             "depth_cm": scores,

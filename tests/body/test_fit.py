@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from pamir_blender.body.confidence import body_confidence, landmark_positions
 from pamir_blender.body.estimator import BodyEstimator, LandmarkEstimator
 from pamir_blender.body.fit import fit_body
 from pamir_blender.body.inverse_kinematics import pose_from_world
@@ -38,7 +39,8 @@ def model():
 
 @pytest.fixture(scope="module")
 def landmark_model(model):
-    return load_landmark_model(model)
+    """Without the network that knows the real detector's errors, which these detections do not have."""
+    return load_landmark_model(model, depth=None)
 
 
 def _pose(name: str) -> torch.Tensor:
@@ -106,7 +108,7 @@ def test_recovers_a_known_body(model, landmark_model, name: str) -> None:
 def test_is_deterministic_and_reports_progress(model, landmark_model) -> None:
     photo, _ = _photo(model, landmark_model, _pose("wave"), torch.zeros(10))
     fractions: list[float] = []
-    first = fit_body(photo, model, progress=fractions.append, landmarks=landmark_model)
+    first = fit_body(photo, model, progress=fractions.append, landmarks=load_landmark_model(model))
     second = LandmarkEstimator().estimate(photo, model)
     np.testing.assert_array_equal(first.pose, second.pose)
     assert first.placement == second.placement
@@ -358,3 +360,31 @@ def test_an_estimator_may_ask_another_first(model) -> None:
     assert both.name == "landmarks and fixed"
     assert both.estimate(photo, model).pose.shape == (24, 3)
     assert asked == [photo]
+
+
+def test_depths_that_are_put_right_are_those_that_count(model, landmark_model) -> None:
+    """The evidence, the fitted arm and the confidence follow the correction."""
+    photo, _ = _photo(model, landmark_model, _pose("stand"), torch.zeros(10))
+    forward = np.zeros(33)
+    forward[[15, 17, 19, 21]] = 0.2  # the left hand, towards the viewer
+    corrected = dataclasses.replace(landmark_model, depth=lambda landmarks, world: forward)
+    plain, moved = (
+        LandmarkEvidence(photo.landmarks, each, Weights()).world for each in (landmark_model, corrected)
+    )
+    np.testing.assert_allclose(moved - plain, forward[:, None] * [0, 0, 1], atol=1e-9)
+    before, after = (fit_body(photo, model, landmarks=each) for each in (landmark_model, corrected))
+    wrist = [landmark_positions(model, landmark_model, body)[15, 2] for body in (before, after)]
+    assert wrist[1] - wrist[0] > 0.08
+    trust = [body_confidence(photo.landmarks, model, each, before) for each in (landmark_model, corrected)]
+    assert trust[1]["left_arm"] < 0.8 * trust[0]["left_arm"]
+
+
+def test_gravity_holds_more_firmly_where_nothing_tells_the_depths(model, landmark_model) -> None:
+    photo, _ = _photo(model, landmark_model, _pose("stand"), torch.zeros(10))
+    corrected = dataclasses.replace(landmark_model, depth=lambda landmarks, world: np.zeros(33))
+    unseen = dataclasses.replace(photo.landmarks, visibility=np.zeros(33, np.float32))
+    weights = Weights()
+    assert LandmarkEvidence(photo.landmarks, corrected, weights).gravity == weights.gravity
+    assert LandmarkEvidence(photo.landmarks, landmark_model, weights).gravity == weights.gravity_alone
+    assert LandmarkEvidence(unseen, corrected, weights).gravity == weights.gravity_alone
+    assert weights.gravity_alone.balance < weights.gravity.balance

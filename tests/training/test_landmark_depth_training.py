@@ -11,7 +11,7 @@ pytest.importorskip("embreex", reason="embreex is not installed (extra 'train')"
 from pamir_blender.body.confidence import landmark_positions
 from pamir_blender.body.landmark_depth import card_of, load_landmark_depth
 from pamir_blender.body.landmarks import load_landmark_model
-from pamir_blender.errors import PhotoError
+from pamir_blender.errors import PhotoError, RequestError
 from pamir_blender.training import train_landmark_depth as module
 from pamir_blender.training.body_parameters import unpack_parameters
 from pamir_blender.training.storage import read_arrays, read_json
@@ -29,7 +29,8 @@ def answers(count, seed=0):
     seen = np.ones((count, 33))
     rows = {"image": flat, "world": world, "true": true, "visibility": seen, "spread": seen * 0.02}
     names = np.array([f"one_{index:04d}_00" for index in range(count)])
-    return {"name": names, "found": np.ones(count, bool)} | {k: v.astype(np.float32) for k, v in rows.items()}
+    names = {"name": names, "key": names, "found": np.ones(count, bool)}
+    return names | {k: v.astype(np.float32) for k, v in rows.items()}
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,8 @@ def detected(data, tmp_path, monkeypatch):
         examples = answers(max(len(names), 30), seed=len(folders))
         # Names of views that the index lacks: what was detected stays, but only the index's views count.
         examples["name"] = np.array([*names, *(f"gone_{k}" for k in range(30 - len(names)))])
+        keys = [module._key(folder / "views" / f"{name}.npz") for name in names]
+        examples["key"] = np.array([*keys, *(f"gone_{k}" for k in range(30 - len(names)))])
         np.savez(folder / module.CACHE, **examples)
         folders.append(folder)
     return folders
@@ -113,6 +116,47 @@ def detected(data, tmp_path, monkeypatch):
 def test_pictures_are_looked_at_once(detected):
     found = module.find_landmarks(detected[0], 1)
     assert sorted(found["name"]) == sorted(v["name"] for v in read_json(detected[0] / "data.json")["views"])
+
+
+def test_an_interrupted_run_goes_on_and_a_picture_made_again_is_read_again(data, tmp_path, monkeypatch):
+    folder = shutil.copytree(data / "train", tmp_path / "again")
+    names = [view["name"] for view in read_json(folder / "data.json")["views"]]
+    asked, one = [], {key: values[0] for key, values in answers(1).items()}
+
+    def serially(_task, waiting, *_, stop=None):
+        for name in waiting:
+            if len(asked) == stop:
+                raise PhotoError("interrupted")
+            asked.append(name)
+            key = module._key(folder / "views" / f"{name}.npz")
+            yield {**one, "name": np.array(name), "key": np.array(key)}
+
+    monkeypatch.setattr(module, "SAVE_EVERY", 1)
+    monkeypatch.setattr(module, "each_in_processes", lambda *words: serially(*words, stop=1))
+    with pytest.raises(PhotoError, match="interrupted"):
+        module.find_landmarks(folder, 1)
+    monkeypatch.setattr(module, "each_in_processes", serially)
+    found = module.find_landmarks(folder, 1)
+    assert sorted(asked) == sorted(found["name"]) == sorted(names)
+    with (folder / "views" / f"{names[0]}.png").open("ab") as stream:
+        stream.write(b"again")
+    assert len(module.find_landmarks(folder, 1)["name"]) == len(names)
+    assert asked[len(names) :] == [names[0]]
+
+
+def test_people_that_the_detector_lost_teach_nothing(landmarks):
+    examples = answers(30)
+    examples["world"][7, :, 0] += 0.5
+    features, world, lacking = module.prepare(examples, landmarks)
+    assert len(features) == len(world) == len(lacking) == 29
+
+
+def test_a_place_that_cannot_be_written_is_named(landmarks, tmp_path):
+    features, _, lacking = module.prepare(answers(30), landmarks)
+    network = module.train(features, lacking, steps=1, seed=0)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RequestError, match="could not be written"):
+        module.save(tmp_path / "file" / "depth.safetensors", network, {})
 
 
 def test_too_few_people_are_refused(detected, tmp_path, capsys):
