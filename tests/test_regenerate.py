@@ -251,7 +251,45 @@ def test_a_limb_posed_against_the_photo_is_whole_and_not_twice_there(backend, sa
     near = [np.linalg.norm(surface - end, axis=1).min() for end in ends]
     was = np.linalg.norm(posed_vertices(scene(untouched)) - ends[0], axis=1).min()
     assert max(near[1], was) < 0.045  # metres: the wrist is around its bone
-    assert near[0] > 0.06  # and has left where it was; the hip is that near
+    joints = [JOINT_NAMES.index(f"left_{part}") for part in ("elbow", "wrist", "hand")]
+    arm = np.isin(scene(after)["clothed_weights_indices"][:, 0], joints)
+    assert np.linalg.norm(surface[arm] - ends[0], axis=1).min() > 0.1  # and has left where it was,
+    assert near[0] > 0.04  # where nothing else stands; the hip is that near
+
+
+def test_what_is_hidden_of_a_held_limb_is_asked_of_the_body_that_the_photo_shows(
+    backend, saved, tmp_path, monkeypatch
+):
+    turn = np.array(saved.body.pose[JOINT_NAMES.index("left_shoulder")]) + np.array([0.0, 0.0, 0.6])
+    edited = saved.posed({"left_shoulder": turn.tolist()})
+    encoded, asked = [], []
+    networks = backend.networks("lite")
+    real, colour = networks.encode, networks.colour
+
+    def encode(photo, posed, **options):
+        encoded.append(posed)
+        return real(photo, posed, **options)
+
+    def spied(features):
+        query = colour(features)
+        return lambda points: (asked.append((features, len(points))), query(points))[1]
+
+    monkeypatch.setattr(networks, "encode", encode)
+    monkeypatch.setattr(networks, "colour", spied)
+    backend.forget_photos()
+    options = RegenerateOptions(**QUICK | {"texture": True}, body=edited.body, edited=edited.edited)
+    backend.regenerate(options, tmp_path / "raised")
+    posed, shown = encoded
+    wrist = JOINT_NAMES.index("left_wrist")
+    apart = np.linalg.norm((posed.transforms - shown.transforms)[wrist, :3, 3])
+    assert apart > 0.05  # the arm is where the photo shows it
+    by_field = {id(features): 0 for features, _ in asked}
+    for features, count in asked:
+        by_field[id(features)] += count
+    assert len(by_field) == 2
+    assert 100 < min(by_field.values()) < 0.3 * max(by_field.values())  # an arm, of a person
+    backend.regenerate(replace(options, preview=True), tmp_path / "preview")
+    assert len(encoded) == 3  # the shown body is not encoded again
 
 
 def wrist_place(arrays, joint):

@@ -53,6 +53,7 @@ class Backend:
         self._photos = Photos()
         self._maps: Recent[ImageMaps] = Recent(2)
         self._shown: Recent[PosedBody] = Recent(2)
+        self._shown_fields: Recent[FieldOfPhoto] = Recent(2)
 
     def body_model(self, path: str | None) -> BodyModel:
         """The body model from a file, or the open one; loaded once."""
@@ -81,12 +82,14 @@ class Backend:
         """
         self._networks[size, folder] = networks
         self._maps.clear()
+        self._shown_fields.clear()
 
     def forget_photos(self) -> None:
         """Let go of all that was found in earlier photos; the models stay."""
         self._photos.clear()
         self._maps.clear()
         self._shown.clear()
+        self._shown_fields.clear()
 
     def reconstruct(
         self,
@@ -227,7 +230,15 @@ class Backend:
                 made.networks.occupancy(made.features),
                 device=made.networks.device,
             )
-            return replace(made, held=held)
+            if held is None or made.features.texture is None:
+                return replace(made, held=held)
+            place = (key, options.body_model, options.size, options.weights)
+            field = self._shown_fields.get(place)
+            if field is None:
+                maps = made.features.image_maps
+                field = made.networks.encode(made.photo, held.shown, maps=maps, mirror=False)
+                self._shown_fields.put(place, field)
+            return replace(made, held=held, shown_features=field)
 
     def _optimise(
         self,

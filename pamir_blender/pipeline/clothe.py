@@ -27,7 +27,8 @@ class Hypothesis:
     ``kind`` "estimate", "regenerated" or "suggested"; ``edited`` names of joints that the artist posed;
     ``flipped`` limbs mirrored in depth; ``optimisation`` the report on body reference optimisation or None;
     ``body_from`` what found the body, or "given", and ``body_weights`` the digests of networks for it;
-    ``held`` limbs that the artist posed where the photo shows none.
+    ``held`` limbs that the artist posed where the photo shows none, and ``shown_features`` of the body that
+    it does show, for their colours (None where none are wanted).
     """
 
     photo: Photo
@@ -41,6 +42,7 @@ class Hypothesis:
     body_from: str = "given"
     body_weights: dict[str, str] = field(default_factory=dict)
     held: HeldLimbs | None = None
+    shown_features: FieldOfPhoto | None = None
 
 
 def with_body(made: Hypothesis, posed: PosedBody) -> Hypothesis:
@@ -113,13 +115,12 @@ def _surface(job: Job, made: Hypothesis, resolution: int) -> Extraction:
 
 def _shown(made: Hypothesis) -> ShownElsewhere | None:
     """Where the photo shows the held limbs, and the colours of the body that it shows there."""
-    if made.held is None:
+    if made.held is None or made.shown_features is None:
         return None
     shown = made.held.shown
-    features = made.networks.encode(made.photo, shown, maps=made.features.image_maps, mirror=False)
     return ShownElsewhere(
         made.held.where_shown,
-        made.networks.colour(features),
+        made.networks.colour(made.shown_features),
         PhotoVisibility(shown.vertices, shown.faces),
     )
 
