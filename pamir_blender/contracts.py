@@ -32,6 +32,12 @@ LIMBS: dict[str, tuple[int, ...]] = {
 """Joints of each limb for which a confidence is reported."""
 
 
+LANDMARK_MIRROR = np.array(
+    [0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i + (1 if i % 2 else -1) for i in range(11, 33))]
+)
+"""Index of each BlazePose landmark's mirror image: left and right swap in a mirrored picture."""
+
+
 @dataclass(frozen=True)
 class Landmarks:
     """The 33 BlazePose landmarks of one person.

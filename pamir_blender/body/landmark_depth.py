@@ -19,7 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from ..camera import crop_to_box
-from ..contracts import Landmarks
+from ..contracts import LANDMARK_MIRROR, Landmarks
 from ..errors import BodyModelError
 from ..paths import models_dir
 
@@ -28,9 +28,6 @@ DEPTH_FORMAT = "pamir-landmark-depth-1"
 COUNT = 33
 FEATURES = COUNT * 7
 """Per landmark: two coordinates in the picture, three of the detector's metres, visibility and spread."""
-
-MIRROR = np.array([0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i + (1 if i % 2 else -1) for i in range(11, 33))])
-"""Index of each landmark's mirror image."""
 
 LARGEST = 0.4
 """Metres beyond which no depth is moved."""
@@ -67,9 +64,9 @@ def mirrored(features: np.ndarray) -> np.ndarray:
     """Features (..., 231) of the person seen in a mirror."""
     flat, world, rest = np.split(features, [COUNT * 2, COUNT * 5], axis=-1)
     lead = features.shape[:-1]
-    flat = flat.reshape(*lead, COUNT, 2)[..., MIRROR, :] * [-1, 1]
-    world = world.reshape(*lead, COUNT, 3)[..., MIRROR, :] * [-1, 1, 1]
-    rest = rest.reshape(*lead, 2, COUNT)[..., MIRROR]
+    flat = flat.reshape(*lead, COUNT, 2)[..., LANDMARK_MIRROR, :] * [-1, 1]
+    world = world.reshape(*lead, COUNT, 3)[..., LANDMARK_MIRROR, :] * [-1, 1, 1]
+    rest = rest.reshape(*lead, 2, COUNT)[..., LANDMARK_MIRROR]
     return np.concatenate([part.reshape(*lead, -1) for part in (flat, world, rest)], axis=-1)
 
 
@@ -101,7 +98,7 @@ class LandmarkDepth:
         if not np.any(landmarks.visibility):
             return np.zeros(COUNT)
         features = describe(landmarks, world)
-        moved = (self._run(features) + self._run(mirrored(features))[MIRROR]) / 2
+        moved = (self._run(features) + self._run(mirrored(features))[LANDMARK_MIRROR]) / 2
         moved = np.clip(moved, -LARGEST, LARGEST)
         return moved - moved[_HIPS].mean()
 

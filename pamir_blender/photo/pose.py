@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from ..contracts import LANDMARK_MIRROR
 from .regions import Region, apply, person_region, sample_region, shift_centres
 
 INPUT = 256
@@ -17,9 +18,6 @@ AUXILIARY = 39  # the last six outputs; two of them align the region
 HIPS_MIDDLE, REACH = 33, 34
 HEATMAP_WINDOW = 7
 HEATMAP_FLOOR = 0.5
-
-# Left and right swap in a mirrored picture (BlazePose's order of 33).
-MIRROR = np.array([0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i + 1 if i % 2 else i - 1 for i in range(11, 33))])
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def find_pose(
     metres = world.reshape(AUXILIARY, 3).astype(np.float64)
     mask = mask[0, ..., 0]
     if mirrored:
-        order = np.concatenate([MIRROR, np.arange(COUNT, AUXILIARY)])
+        order = np.concatenate([LANDMARK_MIRROR, np.arange(COUNT, AUXILIARY)])
         raw, metres, mask = raw[order], metres[order] * [-1, 1, 1], mask[:, ::-1]
         raw[:, 0] = INPUT - raw[:, 0]
     photo = apply(region.to_photo(INPUT), raw[:, :2])

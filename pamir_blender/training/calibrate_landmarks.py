@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..body.landmark_depth import MIRROR
 from ..body.landmarks import (
     LANDMARK_FILE,
     LANDMARK_FORMAT,
@@ -30,6 +29,7 @@ from ..body.landmarks import (
 from ..body.load import load_body_model
 from ..body.model import BodyModel
 from ..camera import CROP_SIZE, crop_to_box
+from ..contracts import LANDMARK_MIRROR
 from ..photo.detect import Detector
 from .poses import sample_pose
 from .rendering import Renderer, View, random_light, vertex_normals
@@ -147,7 +147,7 @@ def _solve(
             gram = np.einsum("n,nab,nac->bc", share, matrix, matrix) + 1e-3 * np.eye(3)
             start = 1e-3 * position[index]
             position[index] = np.linalg.solve(gram, np.einsum("n,nab,na->b", share, matrix, target) + start)
-        position = (position + position[MIRROR] * [-1, 1, 1]) / 2  # people are as good as symmetric
+        position = (position + position[LANDMARK_MIRROR] * [-1, 1, 1]) / 2  # people are as good as symmetric
     visible = np.where((data["visibility"] > 0.5) & upright[:, None], error, np.nan)
     return position, np.nanmedian(visible, axis=0)
 
@@ -180,7 +180,7 @@ def hunch_of(world: np.ndarray, true: np.ndarray) -> np.ndarray:
     )
     leaned = true[..., 1] * np.sin(lean)[:, None] + true[..., 2] * np.cos(lean)[:, None]
     ahead, cosine = world[..., 2] - leaned, facing(world)
-    ahead = (ahead + ahead[:, MIRROR]) / 2
+    ahead = (ahead + ahead[:, LANDMARK_MIRROR]) / 2
     lost = np.linalg.norm((world - true)[:, _FRAME, :2], axis=-1).max(axis=1) > 0.25
     share = np.where(lost, 0, cosine**2)
     cosine = np.where(np.abs(cosine) < 0.1, np.inf, cosine)

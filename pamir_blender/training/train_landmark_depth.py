@@ -30,7 +30,6 @@ from ..body.landmark_depth import (
     DEPTH_FILE,
     DEPTH_FORMAT,
     FEATURES,
-    MIRROR,
     LandmarkDepth,
     describe,
     load_landmark_depth,
@@ -39,7 +38,7 @@ from ..body.landmark_depth import (
 )
 from ..body.landmarks import LANDMARK_FILE, LandmarkModel, load_landmark_model
 from ..body.model import BodyModel
-from ..contracts import Landmarks
+from ..contracts import LANDMARK_MIRROR, Landmarks
 from ..errors import AssetsError, PamirError, PhotoError, RequestError
 from ..paths import models_dir
 from ..photo.frontend import prepare_photo
@@ -192,7 +191,7 @@ def train(
     optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
     both = np.stack([features, mirrored(features)])
-    goals = np.stack([lacking, lacking[:, MIRROR]])
+    goals = np.stack([lacking, lacking[:, LANDMARK_MIRROR]])
     rng = np.random.default_rng(seed)
     for _ in range(steps):
         side, chosen = rng.integers(2, size=batch), rng.integers(len(features), size=batch)

@@ -12,7 +12,6 @@ from pamir_blender.body.landmark_depth import (
     DEPTH_FORMAT,
     FEATURES,
     LARGEST,
-    MIRROR,
     LandmarkDepth,
     card_of,
     describe,
@@ -22,7 +21,7 @@ from pamir_blender.body.landmark_depth import (
 from pamir_blender.body.landmarks import LANDMARK_NAMES, load_landmark_model
 from pamir_blender.body.load import load_body_model
 from pamir_blender.camera import box_to_crop
-from pamir_blender.contracts import Landmarks
+from pamir_blender.contracts import LANDMARK_MIRROR, Landmarks
 from pamir_blender.errors import BodyModelError
 
 
@@ -38,12 +37,12 @@ def seen(seed: int = 0, scale: float = 0.4, shift: tuple[float, float] = (0.1, -
 
 
 def in_a_mirror(landmarks: Landmarks) -> Landmarks:
-    image = landmarks.image[MIRROR].copy()
+    image = landmarks.image[LANDMARK_MIRROR].copy()
     image[:, 0] = 512 - image[:, 0]
     others = (landmarks.visibility, landmarks.presence, landmarks.spread)
     return Landmarks(
-        image, landmarks.depth[MIRROR], landmarks.world[MIRROR] * np.float32([-1, 1, 1]),
-        *(values[MIRROR] for values in others),
+        image, landmarks.depth[LANDMARK_MIRROR], landmarks.world[LANDMARK_MIRROR] * np.float32([-1, 1, 1]),
+        *(values[LANDMARK_MIRROR] for values in others),
     )  # fmt: skip
 
 
@@ -55,10 +54,10 @@ def random_network(size: float = 1.0) -> LandmarkDepth:
 
 
 def test_the_mirror_swaps_sides():
-    assert [LANDMARK_NAMES[MIRROR[k]] for k in (0, 2, 7, 9, 11, 16, 31)] == [
+    assert [LANDMARK_NAMES[LANDMARK_MIRROR[k]] for k in (0, 2, 7, 9, 11, 16, 31)] == [
         "nose", "right_eye", "right_ear", "mouth_right", "right_shoulder", "left_wrist", "right_foot_index",
     ]  # fmt: skip
-    np.testing.assert_array_equal(MIRROR[MIRROR], np.arange(33))
+    np.testing.assert_array_equal(LANDMARK_MIRROR[LANDMARK_MIRROR], np.arange(33))
 
 
 def test_size_and_place_in_the_picture_do_not_matter():
@@ -87,7 +86,7 @@ def test_the_person_in_a_mirror_has_the_same_depths():
     moved = network(person, person.world.astype(np.float64))
     again = network(twin, twin.world.astype(np.float64))
     assert moved.std() > 0.005
-    np.testing.assert_allclose(again, moved[MIRROR], atol=1e-4)
+    np.testing.assert_allclose(again, moved[LANDMARK_MIRROR], atol=1e-4)
 
 
 def test_the_hips_stay_and_nothing_goes_far():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pamir_blender.contracts import LANDMARK_MIRROR
 from pamir_blender.errors import BackendError, NoPersonError, RequestError, WeightsError
 from pamir_blender.photo.detect import Detector, Person, choose, prominence, shared_detector
 from pamir_blender.photo.mask import detected_mask, landmarks_inside
 from pamir_blender.photo.model_files import POSE_DETECTION, POSE_LANDMARK
-from pamir_blender.photo.pose import MIRROR, consensus, find_pose, refine_by_heatmaps
+from pamir_blender.photo.pose import consensus, find_pose, refine_by_heatmaps
 
 # BlazePose landmark -> SMPL joint
 SAME_PLACE = {11: 16, 12: 17, 13: 18, 14: 19, 15: 20, 16: 21, 25: 4, 26: 5, 27: 7, 28: 8}
@@ -71,7 +72,7 @@ def test_mirroring_and_turning_the_picture_turns_the_answer(detector, standing, 
     image = standing[0]
     mirrored = np.ascontiguousarray(image[:, ::-1])
     pose, _ = detector.refine(mirrored, detector.people(mirrored)[0])
-    expected = refined[0].image[MIRROR] * [-1, 1] + [image.shape[1], 0]
+    expected = refined[0].image[LANDMARK_MIRROR] * [-1, 1] + [image.shape[1], 0]
     assert np.linalg.norm(pose.image - expected, axis=1).mean() < 4
     turned = np.ascontiguousarray(np.rot90(image))  # counter-clockwise: (u, v) -> (v, width - u)
     pose, _ = detector.refine(turned, detector.people(turned)[0])
@@ -89,11 +90,11 @@ def test_the_mirrored_view_agrees(detector, standing, refined):
 
 
 def test_mirror_order_swaps_pairs():
-    np.testing.assert_array_equal(MIRROR[MIRROR], np.arange(33))
+    np.testing.assert_array_equal(LANDMARK_MIRROR[LANDMARK_MIRROR], np.arange(33))
     pairs = [(1, 4), (2, 5), (3, 6), (7, 8), (9, 10), *((i, i + 1) for i in range(11, 33, 2))]
     for left, right in pairs:
-        assert MIRROR[left] == right
-    assert MIRROR[0] == 0
+        assert LANDMARK_MIRROR[left] == right
+    assert LANDMARK_MIRROR[0] == 0
 
 
 def test_consensus_is_the_median_and_spread_shows_the_odd_view(detector, standing, refined):

@@ -4,7 +4,8 @@ import numpy as np
 
 from pamir_blender.body.landmarks import load_landmark_model
 from pamir_blender.body.load import load_body_model
-from pamir_blender.training.calibrate_landmarks import MIRROR, hunch_of
+from pamir_blender.contracts import LANDMARK_MIRROR
+from pamir_blender.training.calibrate_landmarks import hunch_of
 
 
 def test_the_hunch_is_found_in_spite_of_leans_noise_and_wild_detections():
@@ -14,7 +15,7 @@ def test_the_hunch_is_found_in_spite_of_leans_noise_and_wild_detections():
     hunch = rng.uniform(0.0, 0.1, 33)
     hunch[23:29] = 0  # what else of the frame was ahead would be taken for a lean
     hunch[11:13] = 0
-    hunch = (hunch + hunch[MIRROR]) / 2
+    hunch = (hunch + hunch[LANDMARK_MIRROR]) / 2
     world, true = [], []
     for index in range(200):
         yaw, lean = rng.normal(0, 0.8), rng.normal(0, 0.15)
