@@ -134,9 +134,10 @@ def test_optimise_the_rest_and_suggest(character):
     assert second.edited == "left_elbow" and collection.pamir.current == second.uid
     np.testing.assert_allclose(np.array(bone.matrix_basis.to_quaternion()), held, atol=1e-4)
 
+    current = second.uid  # Blender moves the entries of a list that grows
     assert bpy.ops.pamir.suggest() == {"FINISHED"}
     made = list(collection.pamir.hypotheses)[2:]
-    assert 1 <= len(made) <= 3 and collection.pamir.current == second.uid
+    assert 1 <= len(made) <= 3 and collection.pamir.current == current
     for entry in made:
         assert "left_arm" not in entry.name.lower().replace(" ", "_")  # posed by hand, so left alone
         flipped, _ = surface(hypothesis_mesh.mesh_of(collection, entry.uid))
