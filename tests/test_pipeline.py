@@ -142,6 +142,7 @@ def test_the_body_can_come_from_graphcmr(backend, tmp_path):
         report = _report(folder)
         assert report["hypothesis"]["body_from"] == estimator
         assert ("graphcmr" in report["weights"]) == (estimator != "landmarks")
+        assert ("landmark_depth" in report["weights"]) == (estimator != "graphcmr")
         poses[estimator] = np.array(report["body"]["pose"])
     np.testing.assert_allclose(poses["graphcmr"], 0, atol=1e-3)
     moved = np.abs(poses["both"] - poses["landmarks"]).max()

@@ -45,6 +45,12 @@ class LandmarkEstimator:
         self._prior = prior
         self._landmarks: tuple[BodyModel, LandmarkModel] | None = None
 
+    @property
+    def depth_digest(self) -> str | None:
+        """SHA-256 of the network that put the landmarks' depths right, None before the first estimate."""
+        depth = self._landmarks[1].depth if self._landmarks is not None else None
+        return depth.digest if depth is not None else None
+
     def estimate(
         self,
         photo: Photo,

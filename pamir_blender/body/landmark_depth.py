@@ -11,7 +11,6 @@ bodies (``pamir_blender/training/train_landmark_depth.py``).
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,12 +147,3 @@ def _check_shapes(shapes: dict[str, tuple[int, ...]]) -> None:
         width = after[0]
     if shapes["mean"] != (FEATURES,) or shapes["scale"] != (FEATURES,) or width != COUNT:
         raise ValueError("wrong shapes")
-
-
-def card_of(path: Path = DEPTH_FILE) -> dict:
-    """What a file says about how it came about; raises BodyModelError if it is missing."""
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            return json.loads((file.metadata() or {}).get("card", "{}"))
-    except (OSError, ValueError, SafetensorError) as error:
-        raise BodyModelError(f"{path} is missing or damaged ({error}).") from error

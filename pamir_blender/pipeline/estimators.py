@@ -8,7 +8,6 @@ import torch
 
 from ..body.estimator import BodyEstimator, LandmarkEstimator
 from ..body.graphcmr import GraphCmrEstimator
-from ..body.landmark_depth import load_landmark_depth
 from ..options import ReconstructOptions
 from ..pamir.weights import find_weights, load_graphcmr, weights_digest
 
@@ -28,11 +27,11 @@ class Estimators:
         return self._load(options)[0]
 
     def digests(self, options: ReconstructOptions) -> dict[str, str]:
-        """The SHA-256 of the networks that take part, by kind."""
-        found = {} if options.estimator == "landmarks" else {"graphcmr": self._load(options)[1]}
-        if options.estimator == "graphcmr":
-            return found
-        return {"landmark_depth": load_landmark_depth().digest, **found}
+        """The SHA-256 of the networks that took part in the last estimate, by kind."""
+        used = self.find(options)
+        depth = used.depth_digest if isinstance(used, LandmarkEstimator) else None
+        found = {} if depth is None else {"landmark_depth": depth}
+        return found if options.estimator == "landmarks" else {"graphcmr": self._load(options)[1], **found}
 
     def _load(self, options: ReconstructOptions) -> tuple[BodyEstimator, str]:
         """Estimator and digest: what is loaded stays, whatever becomes of the file."""
