@@ -108,9 +108,12 @@ class GraphResidual(nn.Module):
 
 
 def propagate(adjacency: Tensor, x: Tensor) -> Tensor:
-    """Mean over each vertex's neighbours: (N, N) sparse times (B, C, N) to (B, C, N)."""
+    """Mean over each vertex's neighbours: (N, N) sparse times (B, C, N) to (B, C, N), in float32."""
     batch, channels, count = x.shape
-    return torch.sparse.mm(adjacency, x.reshape(batch * channels, count).t()).t().view(batch, channels, count)
+    # The gradient of a sparse product does not know autocast's bfloat16.
+    with torch.autocast(x.device.type, enabled=False):
+        rows = x.float().reshape(batch * channels, count)
+        return torch.sparse.mm(adjacency, rows.t()).t().view(batch, channels, count)
 
 
 class GraphCnn(nn.Module):
@@ -193,14 +196,16 @@ def orthogonalise(matrices: Tensor, variant: str = "paper") -> Tensor:
     """(..., 3, 3) to rotations.
 
     "paper": the nearest rotation, U diag(1, 1, det(U V^T)) V^T. "released": det(U V^T) U V^T, which negates
-    the whole matrix where the determinant is negative.
+    the whole matrix where the determinant is negative. Computed in float32 whatever surrounds it.
     """
-    u, _, vt = torch.linalg.svd(matrices)
-    sign = torch.linalg.det(u @ vt)
-    if variant == "released":
-        return sign[..., None, None] * (u @ vt)
-    flip = torch.stack([torch.ones_like(sign), torch.ones_like(sign), sign], dim=-1)
-    return (u * flip[..., None, :]) @ vt
+    # Under autocast products come back in bfloat16, of which there is no determinant, and no exact rotation.
+    with torch.autocast(matrices.device.type, enabled=False):
+        u, _, vt = torch.linalg.svd(matrices.float())
+        sign = torch.linalg.det(u @ vt)
+        if variant == "released":
+            return sign[..., None, None] * (u @ vt)
+        flip = torch.stack([torch.ones_like(sign), torch.ones_like(sign), sign], dim=-1)
+        return (u * flip[..., None, :]) @ vt
 
 
 class GraphCmr(nn.Module):

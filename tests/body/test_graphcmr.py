@@ -97,6 +97,25 @@ def test_orthogonalise_gives_the_nearest_rotation():
         torch.testing.assert_close(exact, rotation, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("variant", ["paper", "released"])
+def test_orthogonalise_keeps_its_precision_within_autocast(variant):
+    """CPUs with AMX train in bfloat16, which has no determinant."""
+    matrices = torch.randn(10, 3, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = orthogonalise(matrices, variant)
+    assert torch.equal(inside, orthogonalise(matrices, variant))
+
+
+def test_neighbours_means_have_their_gradient_within_autocast():
+    adjacency = torch.tensor([[0.5, 0.5], [0.0, 1.0]]).to_sparse()
+    x = torch.tensor([[[1.0, 3.0]]], requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        mean = propagate(adjacency, x.bfloat16())
+    mean[0, 0, 0].backward()
+    assert mean.tolist() == [[[2.0, 3.0]]]
+    assert x.grad.tolist() == [[[0.5, 0.5]]]
+
+
 def test_orthogonalise_of_a_reflection():
     mirrored = torch.diag(torch.tensor([3.0, 2.0, -1.0]))
     torch.testing.assert_close(orthogonalise(mirrored, "paper"), torch.eye(3))
