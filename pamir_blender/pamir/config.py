@@ -73,6 +73,14 @@ class VolumeEncoderConfig:
         """Channels of the output."""
         return self.stem[-1][3]
 
+    @property
+    def feature_resolution(self) -> int:
+        """Voxels a side of the output."""
+        side = self.resolution
+        for _, stride, _, _ in self.stem:
+            side //= stride
+        return side
+
 
 @dataclass(frozen=True)
 class DecoderConfig:
@@ -116,6 +124,9 @@ class GeometryConfig(_ConfigDict):
     The authors' parameter count (Table 1) includes layers that nothing computes with: one norm and one
     convolution per residual block of the volume and texture encoders. ``volume.idle_layers`` carries them, so
     that the count agrees and the authors' checkpoints fit; it changes no result.
+
+    ``fusion``: channels of the levels in which photo and body are looked at together
+    (:mod:`.volume_fusion`), none in the paper.
     """
 
     image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
@@ -123,6 +134,8 @@ class GeometryConfig(_ConfigDict):
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     size: str = "paper"
+    # Files written before this entry existed meant none.
+    fusion: tuple[int, ...] = field(default=(), metadata={"optional": True})
 
     @classmethod
     def paper(cls, *, variant: str = "paper", volume_channels: int = 3) -> Self:
@@ -153,6 +166,7 @@ class GeometryConfig(_ConfigDict):
             ),
             decoder=DecoderConfig(hidden=(256, 256, 128, 128)),
             size="lite",
+            fusion=(48, 96, 128),
         )
 
     @property
@@ -166,6 +180,8 @@ class GeometryConfig(_ConfigDict):
         checks.check_volume(self.volume)
         checks.check_decoder(self.decoder)
         checks.check_camera(self.camera)
+        if self.fusion:
+            checks.check_fusion(self)
 
 
 @dataclass(frozen=True)

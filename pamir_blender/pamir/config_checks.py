@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .config import (
         CameraConfig,
         DecoderConfig,
+        GeometryConfig,
         ImageEncoderConfig,
         TextureEncoderConfig,
         VolumeEncoderConfig,
@@ -70,3 +71,14 @@ def check_texture_encoder(c: TextureEncoderConfig) -> None:
     require(c.image_size % 4 == 0 and 0 < c.image_size <= 2048, f"image_size={c.image_size}")
     require(1 <= c.norm_groups <= 64 and 0 <= c.blocks <= 16, "texture norm_groups or blocks out of range")
     require(all(0 < w <= 4096 and w % c.norm_groups == 0 for w in c.widths), "texture widths, norm_groups")
+
+
+def check_fusion(c: GeometryConfig) -> None:
+    """Raise WeightsError where photo and body cannot be laid into one volume."""
+    groups, side, pixels = c.volume.norm_groups, c.volume.feature_resolution, c.image.feature_size
+    require(len(c.fusion) <= 6, "fusion has more than 6 levels")
+    require(c.volume.feature_channels % (2 * groups) == 0, "volume widths do not fit the fusion")
+    require(all(0 < w <= 1024 and w % groups == 0 for w in c.fusion), "fusion widths")
+    require(side > 0 and side % 2 ** len(c.fusion) == 0, f"fusion has too many levels for {side} voxels")
+    require(pixels % side == 0, f"fusion of {pixels} pixels with {side} voxels")
+    require(c.camera.variant == "paper", "fusion needs weak perspective")

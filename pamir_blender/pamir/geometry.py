@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from .config import GeometryConfig
 from .decoder import Decoder
 from .feature_sampling import project_points, sample_map
-from .field_features import FieldFeatures, collect, encode_once, inference_dtype, query_logits
+from .field_features import FieldFeatures, collect, encode_once, encoding, inference_dtype, query_logits
 from .image_encoder import ImageEncoder
 from .volume_encoder import VolumeEncoder
+from .volume_fusion import VolumeFusion
 
 FeatureMaps = Tensor | list[Tensor]
 
@@ -30,15 +31,24 @@ class GeometryNetwork(nn.Module):
         self.config = config
         self.image_encoder = ImageEncoder(config.image)
         self.volume_encoder = VolumeEncoder(config.volume)
+        self.fusion = _fusion(config) if config.fusion else None
         self.decoder = Decoder(config.point_channels, 1, config.decoder)
 
     def encode_image(self, image: Tensor) -> list[Tensor]:
         """(B, C, S, S) RGB(+mask) in [0, 1], white background, to one map (B, F, S', S') per stack."""
         return self.image_encoder(image)
 
-    def encode_volume(self, volume: Tensor) -> list[Tensor]:
-        """V_O (B, Cv, R, R, R), axes z, y, x, to feature volumes; more than one only in training mode."""
-        return self.volume_encoder(volume)
+    def encode_volume(self, volume: Tensor, image_features: FeatureMaps | None = None) -> list[Tensor]:
+        """V_O (B, Cv, R, R, R), axes z, y, x, to feature volumes; more than one only in training mode.
+
+        ``image_features`` of the same views: networks with a fusion need them, for the last volume alone.
+        """
+        *earlier, last = self.volume_encoder(volume)
+        if self.fusion is not None:
+            if image_features is None:
+                raise ValueError("this network's volume needs the image's features, too")
+            last = self.fusion(last, last_map(image_features))
+        return [*earlier, last]
 
     def point_features(
         self, image_features: FeatureMaps, volume_features: FeatureMaps, points: Tensor
@@ -79,7 +89,8 @@ class GeometryNetwork(nn.Module):
 
     def forward(self, image: Tensor, volume: Tensor, points: Tensor) -> Tensor:
         """Occupancy (B, N) from the image, V_O and points, in one go."""
-        return self.decode(self.encode_image(image), self.encode_volume(volume), points)
+        features = self.encode_image(image)
+        return self.decode(features, self.encode_volume(volume, features), points)
 
     def prepare(
         self,
@@ -102,8 +113,17 @@ class GeometryNetwork(nn.Module):
                 raise ValueError("either the image or its features are needed")
             image_map = encode_once(self.image_encoder, image, dtype)
         volume_map = encode_once(self.volume_encoder, volume, dtype)
+        if self.fusion is not None:
+            with encoding(volume_map.device, dtype):
+                volume_map = self.fusion(volume_map, image_map).float()
         return collect([image_map], volume_map, self.decoder, self.config, dtype)
 
     def query(self, features: FieldFeatures, points: Tensor) -> Tensor:
         """Occupancy (N,) float32 at box points (N, 3), by the fast path; no gradients."""
         return torch.sigmoid(query_logits(features, points).squeeze(-1))
+
+
+def _fusion(config: GeometryConfig) -> VolumeFusion:
+    shrink = config.image.feature_size // config.volume.feature_resolution
+    channels, groups = config.volume.feature_channels, config.volume.norm_groups
+    return VolumeFusion(channels, config.image.feature_channels, shrink, config.fusion, groups)

@@ -44,12 +44,13 @@ class VolumeContext(nn.Module):
         for finer, conv, norm in zip(
             reversed(levels[:-1]), reversed(self.up), reversed(self.up_norms), strict=True
         ):
-            x = functional.relu(norm(finer + _enlarged(conv(x), finer.shape[2:])))
+            x = functional.relu(norm(finer + enlarged(conv(x), finer.shape[2:])))
         # Enlarged before the last convolution, which smooths the steps between the coarse cells.
-        return self.out(_enlarged(x, size))
+        return self.out(enlarged(x, size))
 
 
-def _enlarged(x: Tensor, size: torch.Size) -> Tensor:
+def enlarged(x: Tensor, size: torch.Size) -> Tensor:
+    """(B, C, ...) of three spatial axes at another ``size``, trilinear."""
     return functional.interpolate(x, size=size, mode="trilinear", align_corners=False)
 
 

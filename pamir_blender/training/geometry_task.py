@@ -53,7 +53,7 @@ class GeometryTask:
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The occupancy loss of one batch, and the share of points on the right side."""
         image = self.network.encode_image(batch["image"])
-        volume = self.network.encode_volume(batch["volume"])
+        volume = self.network.encode_volume(batch["volume"], image)
         stages = self.network.decode_stages(image, volume, batch["points"], logits=True)
         weights = outline_weights(batch["image"][:, 3:4], batch["points"], self.outline)
         if "weights" in batch:

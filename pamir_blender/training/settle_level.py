@@ -45,9 +45,10 @@ def answers(network: GeometryNetwork, data: ViewDataset) -> tuple[np.ndarray, np
         for index in range(len(data)):
             sample = data[index]
             points, full = even_points(data, index)
+            maps = network.encode_image(sample["image"][None])
             value = network.decode(
-                network.encode_image(sample["image"][None]),
-                network.encode_volume(sample["volume"][None].float()),
+                maps,
+                network.encode_volume(sample["volume"][None].float(), maps),
                 torch.from_numpy(points)[None],
                 logits=True,
             )

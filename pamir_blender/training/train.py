@@ -39,7 +39,7 @@ from .schedule import Budget
 from .texture_task import TextureTask
 from .trainer import Trainer, TrainingOptions
 from .variants import VARIANTS
-from .widen import with_context
+from .widen import with_context, with_fusion
 
 GEOMETRY_SHARE = 0.75
 """Part of the minutes of ``both`` that geometry gets."""
@@ -196,6 +196,7 @@ def _geometry(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Geom
     network = GeometryNetwork(config)
     if options.init:
         network = with_context(load_geometry(options.init), config.volume.context)
+        network = with_fusion(network, config.fusion)
     _interpolate(network, options.interpolation)
     _refuse_semantic(network.config.volume.channels)
     size, val = network.config.image.image_size, _validation_folder(options)

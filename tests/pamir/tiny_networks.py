@@ -21,7 +21,7 @@ VOLUME = VolumeEncoderConfig(
 )
 
 
-def geometry_config(*, variant="paper", interpolation="linear", **image):
+def geometry_config(*, variant="paper", interpolation="linear", fusion=(), **image):
     values = {
         "image_size": 64, "stem_channels": 8, "stacks": 2, "level_widths": (16, 16, 16), "residuals": 2,
         "feature_channels": 12,
@@ -31,6 +31,7 @@ def geometry_config(*, variant="paper", interpolation="linear", **image):
         volume=replace(VOLUME, interpolation=interpolation),
         decoder=DecoderConfig(hidden=(24, 16, 12, 8)),
         camera=CameraConfig(variant=variant),
+        fusion=fusion,
     )
 
 
