@@ -20,10 +20,11 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from ..body.model import BodyModel
-from ..errors import PamirError, PhotoError
+from ..errors import PhotoError
 from ..pamir.voxelise import voxelise_occupancy
 from .body_parameters import parameters_of
 from .box_change import BoxChange
+from .command_line import exit_status
 from .jobs import pinned_body
 from .make_data import write_index
 from .parallel import each_in_processes, end_with_parent
@@ -132,24 +133,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("data", type=Path, help="a folder written by make_data, e.g. data/train")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args(arguments)
-    try:
-        split = read_json(options.data / "data.json")["split"]
-        notes = sorted((options.data / "subjects").glob("*.json"))
-        waiting = [note for note in notes if any("found" not in v for v in read_json(note)["views"])]
-        print(f"{len(notes)} posed subjects, {len(notes) - len(waiting)} already done", flush=True)
-        start = time.monotonic()
-        found = each_in_processes(_add_to_subject, waiting, options.workers, _start, (options.data,))
-        for done, _ in enumerate(found, 1):
-            if done % 20 == 0 or done == len(waiting):
-                write_index(options.data, split)
-                print(f"{done}/{len(waiting)}  {(time.monotonic() - start) / 60:.1f} min", flush=True)
-        write_index(options.data, split)  # also where an earlier run ended before it could
-        views = read_json(options.data / "data.json")["views"]
-    except PamirError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return exit_status("found_bodies", _run, options)
+
+
+def _run(options: argparse.Namespace) -> None:
+    split = read_json(options.data / "data.json")["split"]
+    notes = sorted((options.data / "subjects").glob("*.json"))
+    waiting = [note for note in notes if any("found" not in v for v in read_json(note)["views"])]
+    print(f"{len(notes)} posed subjects, {len(notes) - len(waiting)} already done", flush=True)
+    start = time.monotonic()
+    found = each_in_processes(_add_to_subject, waiting, options.workers, _start, (options.data,))
+    for done, _ in enumerate(found, 1):
+        if done % 20 == 0 or done == len(waiting):
+            write_index(options.data, split)
+            print(f"{done}/{len(waiting)}  {(time.monotonic() - start) / 60:.1f} min", flush=True)
+    write_index(options.data, split)  # also where an earlier run ended before it could
+    views = read_json(options.data / "data.json")["views"]
     print(_summary(views))
-    return 0
 
 
 def _summary(views: list[dict]) -> str:

@@ -20,9 +20,10 @@ import numpy as np
 
 from ..body.load import OPEN_BODY
 from ..body.model import BodyModel
-from ..errors import AssetsError, PamirError
+from ..errors import AssetsError
 from .avatars import avatar_list, load_avatar
 from .bvh_poses import read_poses
+from .command_line import exit_status
 from .jobs import BODY_FILE, Job, make_sample, note_path, pinned_body, start_worker
 from .parallel import each_in_processes
 from .registration import register
@@ -34,14 +35,12 @@ VERSION = 1
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    options = _parser().parse_args(arguments)
-    try:
-        for split, out in _parts(options):
-            _run(_with_defaults(options, split, out))
-        return 0
-    except PamirError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return exit_status("make_data", _make_sets, _parser().parse_args(arguments))
+
+
+def _make_sets(options: argparse.Namespace) -> None:
+    for split, out in _parts(options):
+        _run(_with_defaults(options, split, out))
 
 
 def _parser() -> argparse.ArgumentParser:

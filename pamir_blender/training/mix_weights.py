@@ -13,8 +13,9 @@ from pathlib import Path
 
 import torch
 
-from ..errors import PamirError, RequestError
+from ..errors import RequestError
 from ..pamir.weights import load_geometry, read_card, save_weights, weights_digest
+from .command_line import exit_status
 
 
 def mix(first: torch.nn.Module, second: torch.nn.Module, share: float) -> torch.nn.Module:
@@ -39,15 +40,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="file to write")
     parser.add_argument("--share", type=float, default=0.5, help="of the second (0.5)")
     options = parser.parse_args(arguments)
-    try:
-        network = mix(load_geometry(options.first), load_geometry(options.second), options.share)
-        digests = [weights_digest(path) for path in (options.first, options.second)]
-        card = {**read_card(options.second), "mixed": {"of": digests, "share_of_second": options.share}}
-        print(save_weights(options.out, network, card))
-    except PamirError as error:
-        print(f"mix_weights: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status("mix_weights", _run, options)
+
+
+def _run(options: argparse.Namespace) -> None:
+    network = mix(load_geometry(options.first), load_geometry(options.second), options.share)
+    digests = [weights_digest(path) for path in (options.first, options.second)]
+    card = {**read_card(options.second), "mixed": {"of": digests, "share_of_second": options.share}}
+    print(save_weights(options.out, network, card))
 
 
 if __name__ == "__main__":

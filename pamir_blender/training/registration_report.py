@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import AssetsError
+from .command_line import exit_status
 from .jobs import read_registered
 
 REGIONS = ("head", "hands", "arms", "torso", "legs", "feet")
@@ -46,12 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m pamir_blender.training.registration_report", description=__doc__
     )
     parser.add_argument("data", type=Path, help="a folder written by make_data, e.g. data/train")
-    try:
-        print(report(parser.parse_args(arguments).data))
-    except AssetsError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(
+        "registration_report", lambda given: print(report(given.data)), parser.parse_args(arguments)
+    )
 
 
 if __name__ == "__main__":

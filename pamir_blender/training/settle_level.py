@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..errors import PamirError, RequestError
+from ..errors import RequestError
 from ..pamir.geometry import GeometryNetwork
 from ..pamir.weights import load_geometry, read_card, save_weights, weights_digest
+from .command_line import exit_status
 from .dataset import ViewDataset
 from .sampling import UNIFORM
 from .storage import METRES_STEP, from_counts, read_arrays
@@ -79,22 +80,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("data", type=Path, help="a folder of make_data: neither trained on nor val")
     parser.add_argument("out", type=Path, help="file to write")
     options = parser.parse_args(arguments)
-    try:
-        network = load_geometry(options.weights)
-        size = network.config.image.image_size
-        data = ViewDataset(options.data, image_size=size, points=64, true_body_share=1.0, augment=False)
-        shift = likeliest_shift(*answers(network, data))
-        with torch.no_grad():
-            network.decoder.layers[-1].bias += shift
-        card = read_card(options.weights)
-        card |= {
-            "level": {"of": weights_digest(options.weights), "views": len(data), "shift": round(shift, 3)}
-        }
-        print(f"shift {shift:+.2f}: {save_weights(options.out, network, card)}")
-    except PamirError as error:
-        print(f"settle_level: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status("settle_level", _run, options)
+
+
+def _run(options: argparse.Namespace) -> None:
+    network = load_geometry(options.weights)
+    size = network.config.image.image_size
+    data = ViewDataset(options.data, image_size=size, points=64, true_body_share=1.0, augment=False)
+    shift = likeliest_shift(*answers(network, data))
+    with torch.no_grad():
+        network.decoder.layers[-1].bias += shift
+    card = read_card(options.weights)
+    card |= {"level": {"of": weights_digest(options.weights), "views": len(data), "shift": round(shift, 3)}}
+    print(f"shift {shift:+.2f}: {save_weights(options.out, network, card)}")
 
 
 if __name__ == "__main__":

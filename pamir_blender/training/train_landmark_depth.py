@@ -39,10 +39,11 @@ from ..body.landmark_depth import (
 from ..body.landmarks import LANDMARK_FILE, LandmarkModel, load_landmark_model
 from ..body.model import BodyModel
 from ..contracts import LANDMARK_MIRROR, Landmarks
-from ..errors import AssetsError, PamirError, PhotoError, RequestError
+from ..errors import AssetsError, PhotoError, RequestError
 from ..paths import models_dir
 from ..photo.frontend import prepare_photo
 from .body_parameters import unpack_parameters
+from .command_line import exit_status
 from .jobs import pinned_body
 from .parallel import each_in_processes, end_with_parent
 from .storage import read_arrays, read_json, write_arrays
@@ -265,43 +266,42 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args(arguments)
-    try:
-        landmarks = load_landmark_model(pinned_body(options.data[0]), depth=None)
-        parts = [find_landmarks(folder, options.workers, options.limit) for folder in options.data]
-        examples = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-        subjects = np.array([name.rsplit("_", 1)[0] for name in examples["name"].tolist()])
-        names = np.unique(subjects)
-        apart = np.random.default_rng(options.seed).random(len(names)) < options.held_out
-        held = np.isin(subjects, names[apart])
-        if (~held).sum() < 20:
-            raise RequestError("The front end found too few people in these pictures to learn from.")
-        val = find_landmarks(options.val, options.workers) if options.val else None
-        trained, kept = ({k: v[chosen] for k, v in examples.items()} for chosen in (~held, held))
-        features, _, lacking = prepare(trained, landmarks)
-        network = train(features, lacking, steps=options.steps, seed=options.seed)
-        sets = {"trained on": trained, "held out": kept}
-        if val is not None:
-            sets["val"] = val
-        scores = {}
-        for name, part in sets.items():
-            if len(part["name"]):
-                scores[name] = [depth_error(part, landmarks, each) for each in (None, network)]
-                print(f"{name}: {len(part['name'])} pictures, depth error {scores[name][0]:.2f} cm, "
-                      f"put right {scores[name][1]:.2f} cm")  # fmt: skip
-        card = {
-            "pictures": int((~held).sum()),
-            "folders": [folder.name for folder in options.data],
-            "steps": options.steps,
-            "seed": options.seed,
-            "depth_cm": scores,
-        }
-        save(options.out, network, card)
-        load_landmark_depth(options.out)
-        print(f"{options.out}: {options.out.stat().st_size / 1000:.0f} kB")
-    except PamirError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return exit_status("train_landmark_depth", _run, options)
+
+
+def _run(options: argparse.Namespace) -> None:
+    landmarks = load_landmark_model(pinned_body(options.data[0]), depth=None)
+    parts = [find_landmarks(folder, options.workers, options.limit) for folder in options.data]
+    examples = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    subjects = np.array([name.rsplit("_", 1)[0] for name in examples["name"].tolist()])
+    names = np.unique(subjects)
+    apart = np.random.default_rng(options.seed).random(len(names)) < options.held_out
+    held = np.isin(subjects, names[apart])
+    if (~held).sum() < 20:
+        raise RequestError("The front end found too few people in these pictures to learn from.")
+    val = find_landmarks(options.val, options.workers) if options.val else None
+    trained, kept = ({k: v[chosen] for k, v in examples.items()} for chosen in (~held, held))
+    features, _, lacking = prepare(trained, landmarks)
+    network = train(features, lacking, steps=options.steps, seed=options.seed)
+    sets = {"trained on": trained, "held out": kept}
+    if val is not None:
+        sets["val"] = val
+    scores = {}
+    for name, part in sets.items():
+        if len(part["name"]):
+            scores[name] = [depth_error(part, landmarks, each) for each in (None, network)]
+            print(f"{name}: {len(part['name'])} pictures, depth error {scores[name][0]:.2f} cm, "
+                  f"put right {scores[name][1]:.2f} cm")  # fmt: skip
+    card = {
+        "pictures": int((~held).sum()),
+        "folders": [folder.name for folder in options.data],
+        "steps": options.steps,
+        "seed": options.seed,
+        "depth_cm": scores,
+    }
+    save(options.out, network, card)
+    load_landmark_depth(options.out)
+    print(f"{options.out}: {options.out.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

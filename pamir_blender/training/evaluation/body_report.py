@@ -15,10 +15,11 @@ import numpy as np
 from ...body.estimator import BodyEstimator, LandmarkEstimator
 from ...body.graphcmr import GraphCmrEstimator
 from ...body.posed import pose_body
-from ...errors import PamirError, PhotoError
+from ...errors import PhotoError
 from ...pamir.weights import load_graphcmr
 from ...photo.frontend import prepare_photo
 from ..box_change import BoxChange
+from ..command_line import exit_status
 from .data_set import DataViews
 from .measures import aligned_error, joint_error, regressed_joints
 
@@ -83,19 +84,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--graphcmr", type=Path, metavar="FILE", help="GraphCMR weights to measure as well")
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="N views, evenly spread (all)")
     options = parser.parse_args(arguments)
-    try:
-        estimators: dict[str, BodyEstimator] = {"landmarks": LandmarkEstimator()}
-        if options.graphcmr:
-            graphcmr = GraphCmrEstimator(load_graphcmr(options.graphcmr))
-            estimators |= {"graphcmr": graphcmr, "both": LandmarkEstimator(prior=graphcmr)}
-        errors, refused = measure(DataViews(options.data, options.limit), estimators)
-        if not errors["landmarks"]:
-            raise PhotoError(f"No person was found in any picture of {options.data}.")
-        print(table(errors, refused))
-    except PamirError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return exit_status("body_report", _run, options)
+
+
+def _run(options: argparse.Namespace) -> None:
+    estimators: dict[str, BodyEstimator] = {"landmarks": LandmarkEstimator()}
+    if options.graphcmr:
+        graphcmr = GraphCmrEstimator(load_graphcmr(options.graphcmr))
+        estimators |= {"graphcmr": graphcmr, "both": LandmarkEstimator(prior=graphcmr)}
+    errors, refused = measure(DataViews(options.data, options.limit), estimators)
+    if not errors["landmarks"]:
+        raise PhotoError(f"No person was found in any picture of {options.data}.")
+    print(table(errors, refused))
 
 
 if __name__ == "__main__":
